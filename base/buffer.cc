@@ -1,0 +1,303 @@
+#include "base/buffer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace trestle::base {
+namespace {
+
+// Free lists for the sizes that the path of a call asks for again and again.
+constexpr uint32_t kSmall = 512;
+constexpr size_t kMaxFree = 256;
+struct FreeNode {
+  FreeNode* next;
+};
+struct ThreadBlocks {
+  FreeNode* small = nullptr;
+  size_t small_count = 0;
+  size_t bytes = 0;
+  ~ThreadBlocks() {
+    while (small) {
+      FreeNode* next = small->next;
+      std::free(small);
+      small = next;
+    }
+  }
+};
+thread_local ThreadBlocks blocks;
+
+}  // namespace
+
+Block* Block::New(uint32_t capacity) {
+  void* memory = nullptr;
+  if (capacity <= kSmall) {
+    capacity = kSmall;
+    if (blocks.small) {
+      memory = blocks.small;
+      blocks.small = blocks.small->next;
+      --blocks.small_count;
+    }
+  }
+  if (!memory) memory = std::malloc(sizeof(Block) + capacity);
+  if (!memory) throw std::bad_alloc();
+  blocks.bytes += capacity;
+  return new (memory) Block(capacity);
+}
+
+void Block::Free(Block* block) {
+  blocks.bytes -= block->capacity_;
+  if (block->capacity_ == kSmall && blocks.small_count < kMaxFree) {
+    auto* node = new (static_cast<void*>(block)) FreeNode{blocks.small};
+    blocks.small = node;
+    ++blocks.small_count;
+    return;
+  }
+  std::free(block);
+}
+
+size_t Block::BytesOnThread() { return blocks.bytes; }
+
+Slice Slice::Copy(std::string_view bytes) {
+  Block* block = Block::New(static_cast<uint32_t>(bytes.size()));
+  if (!bytes.empty()) std::memcpy(block->data(), bytes.data(), bytes.size());
+  Slice slice(block, block->data(), static_cast<uint32_t>(bytes.size()));
+  block->Unref();
+  return slice;
+}
+
+Buffer Buffer::Copy(std::string_view bytes) { return Buffer(Slice::Copy(bytes)); }
+
+void Buffer::Take(Buffer* o) {
+  if (o->at_ == o->inline_) {
+    at_ = inline_;
+    cap_ = kInline;
+    head_ = 0;
+    for (uint32_t i = 0; i < o->count_; i++) inline_[i] = std::move(o->at_[o->head_ + i]);
+  } else {
+    at_ = o->at_;
+    cap_ = o->cap_;
+    head_ = o->head_;
+    o->at_ = o->inline_;
+    o->cap_ = kInline;
+  }
+  count_ = o->count_;
+  size_ = o->size_;
+  o->head_ = o->count_ = 0;
+  o->size_ = 0;
+}
+
+void Buffer::Release() {
+  if (at_ != inline_) delete[] at_;
+  at_ = inline_;
+  cap_ = kInline;
+}
+
+void Buffer::Clear() {
+  for (uint32_t i = 0; i < count_; i++) at_[head_ + i] = Slice();
+  head_ = count_ = 0;
+  size_ = 0;
+}
+
+// Makes room for one more Slice at the end.
+void Buffer::Reserve() {
+  if (head_ + count_ < cap_) return;
+  if (head_ > 0 && count_ <= cap_ / 2) {
+    for (uint32_t i = 0; i < count_; i++) at_[i] = std::move(at_[head_ + i]);
+    head_ = 0;
+    return;
+  }
+  uint32_t cap = std::max(8u, 2 * count_);
+  auto* more = new Slice[cap];
+  for (uint32_t i = 0; i < count_; i++) more[i] = std::move(at_[head_ + i]);
+  Release();
+  at_ = more;
+  cap_ = cap;
+  head_ = 0;
+}
+
+void Buffer::Append(Slice slice) {
+  if (slice.size_ == 0) return;
+  size_ += slice.size_;
+  if (count_ > 0) {
+    Slice& last = at_[head_ + count_ - 1];
+    if (last.block_ == slice.block_ && last.data_ + last.size_ == slice.data_) {
+      last.size_ += slice.size_;
+      return;
+    }
+  }
+  Reserve();
+  at_[head_ + count_++] = std::move(slice);
+}
+
+void Buffer::Append(Buffer&& other) {
+  for (uint32_t i = 0; i < other.count_; i++) Append(std::move(other.at_[other.head_ + i]));
+  other.head_ = other.count_ = 0;
+  other.size_ = 0;
+}
+
+void Buffer::Prepend(Slice slice) {
+  if (slice.size_ == 0) return;
+  size_ += slice.size_;
+  if (head_ > 0) {
+    at_[--head_] = std::move(slice);
+    ++count_;
+    return;
+  }
+  Reserve();
+  for (uint32_t i = count_; i > 0; i--) at_[head_ + i] = std::move(at_[head_ + i - 1]);
+  at_[head_] = std::move(slice);
+  ++count_;
+}
+
+void Buffer::TrimFront(size_t n) {
+  assert(n <= size_);
+  size_ -= n;
+  while (n > 0) {
+    Slice& first = at_[head_];
+    if (first.size_ > n) {
+      first.data_ += n;
+      first.size_ -= static_cast<uint32_t>(n);
+      return;
+    }
+    n -= first.size_;
+    first = Slice();
+    ++head_;
+    --count_;
+  }
+  if (count_ == 0) head_ = 0;
+}
+
+Buffer Buffer::Split(size_t n) {
+  assert(n <= size_);
+  if (n == size_) return std::move(*this);
+  Buffer out;
+  while (n > 0) {
+    Slice& first = at_[head_];
+    if (first.size_ > n) {
+      out.Append(Slice(first.block_, first.data_, static_cast<uint32_t>(n)));
+      first.data_ += n;
+      first.size_ -= static_cast<uint32_t>(n);
+      size_ -= n;
+      return out;
+    }
+    n -= first.size_;
+    size_ -= first.size_;
+    out.Append(std::move(first));
+    ++head_;
+    --count_;
+  }
+  if (count_ == 0) head_ = 0;
+  return out;
+}
+
+Buffer Buffer::Share() const {
+  Buffer out;
+  for (uint32_t i = 0; i < count_; i++) out.Append(at_[head_ + i]);
+  return out;
+}
+
+char* Buffer::Front(size_t n) {
+  assert(n <= size_);
+  if (n == 0) return nullptr;
+  if (at_[head_].size_ >= n) return at_[head_].data_;
+  Block* block = Block::New(static_cast<uint32_t>(n));
+  CopyOut(0, block->data(), n);
+  Slice whole(block, block->data(), static_cast<uint32_t>(n));
+  block->Unref();
+  char* data = whole.data_;
+  TrimFront(n);
+  Prepend(std::move(whole));
+  return data;
+}
+
+std::string Buffer::ToString() const {
+  std::string out(size_, '\0');
+  CopyOut(0, out.data(), size_);
+  return out;
+}
+
+size_t Buffer::CopyOut(size_t at, char* to, size_t n) const {
+  size_t done = 0;
+  for (uint32_t i = 0; i < count_ && done < n; i++) {
+    const Slice& s = at_[head_ + i];
+    if (at >= s.size_) {
+      at -= s.size_;
+      continue;
+    }
+    size_t take = std::min<size_t>(n - done, s.size_ - at);
+    std::memcpy(to + done, s.data_ + at, take);
+    done += take;
+    at = 0;
+  }
+  return done;
+}
+
+void Buffer::Compact() {
+  size_t held = 0;
+  for (uint32_t i = 0; i < count_; i++) held += at_[head_ + i].block_->capacity();
+  if (size_ == 0 || held <= 2 * std::max<size_t>(size_, kSmall)) return;
+  Block* block = Block::New(static_cast<uint32_t>(size_));
+  CopyOut(0, block->data(), size_);
+  Slice whole(block, block->data(), static_cast<uint32_t>(size_));
+  block->Unref();
+  Clear();
+  Append(std::move(whole));
+}
+
+int Buffer::Iovecs(struct iovec* out, int max) const {
+  int n = 0;
+  for (uint32_t i = 0; i < count_ && n < max; i++) {
+    const Slice& s = at_[head_ + i];
+    out[n++] = {s.data_, s.size_};
+  }
+  return n;
+}
+
+Arena::~Arena() {
+  if (block_) block_->Unref();
+}
+
+char* Arena::Room(uint32_t least, uint32_t* room) {
+  assert(least <= block_bytes_);
+  if (block_ && block_->alone()) used_ = 0;
+  if (block_ && block_->capacity() - used_ < least) {
+    block_->Unref();
+    block_ = nullptr;
+  }
+  if (!block_) {
+    block_ = Block::New(block_bytes_);
+    used_ = 0;
+  }
+  *room = block_->capacity() - used_;
+  return block_->data() + used_;
+}
+
+Slice Arena::Commit(uint32_t n) {
+  Slice slice(block_, block_->data() + used_, n);
+  used_ += n;
+  return slice;
+}
+
+Slice Arena::Allot(uint32_t n) {
+  if (n > block_bytes_) {
+    Block* block = Block::New(n);
+    Slice slice(block, block->data(), n);
+    block->Unref();
+    return slice;
+  }
+  uint32_t room = 0;
+  Room(n, &room);
+  return Commit(n);
+}
+
+void Arena::Trim() {
+  if (!block_ || !block_->alone()) return;
+  block_->Unref();
+  block_ = nullptr;
+}
+
+}  // namespace trestle::base
