@@ -67,7 +67,13 @@ class EventLoop {
 
   // Memory for reading and for small heads; this thread's own.
   base::Arena* arena() { return &arena_; }
-  event_base* base() { return base_; }  // for this folder only
+  // For this folder only: libevent's base, and what a callback of it calls first.
+  event_base* base() { return base_; }
+  void Refresh() {
+    if (fresh_) return;
+    fresh_ = true;
+    now_ = clock_->Now();
+  }
 
  private:
   friend class Timer;
@@ -92,6 +98,7 @@ class EventLoop {
   bool started_ = false;
   bool stop_ = false;
   bool woken_ = false;
+  bool fresh_ = false;  // now_ was read in this turn
   std::vector<TurnEnd*> turn_ends_;
   std::vector<std::shared_ptr<void>> graveyard_;
   std::vector<Timer*> timers_;  // a heap by time
