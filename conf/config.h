@@ -1,0 +1,213 @@
+// Config: what a configuration file says, with every default filled in. Linkerd's keys, and ours.
+//
+// A struct is a map of the file; the name of a member is the name of its key in this style, without
+// its unit (bindingTimeoutMs is binding_timeout). docs/config.md tells what every key does.
+//
+// Lifetime, threading: values, never changed once parsed. Errors: none here; see parse.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/name_pattern.h"
+#include "conf/problem.h"
+#include "naming/dtab.h"
+#include "naming/path.h"
+#include "thrift/message.h"
+
+namespace trestle::conf {
+
+using Millis = std::chrono::milliseconds;
+
+struct SocketOptions {
+  bool no_delay = true;
+  bool reuse_addr = true;
+  bool reuse_port = false;
+  bool keep_alive = false;
+  std::optional<int> backlog;           // of a server; none: the system's bound
+  std::optional<Millis> read_timeout;   // no byte came for so long: closed
+  std::optional<Millis> write_timeout;  // what is written did not leave for so long: closed
+  friend bool operator==(const SocketOptions&, const SocketOptions&) = default;
+};
+
+// How long a connection may be idle, and live; none: for ever.
+struct SessionBounds {
+  std::optional<Millis> idle_time;
+  std::optional<Millis> life_time;
+  friend bool operator==(const SessionBounds&, const SessionBounds&) = default;
+};
+
+struct AdminConfig {
+  Located<std::string> ip{"127.0.0.1", 0, "admin.ip"};  // always a literal, IPv4 or IPv6
+  Located<uint16_t> port{9990, 0, "admin.port"};        // 0: a free one
+  Millis shutdown_grace{10'000};
+  SocketOptions socket_options;
+};
+
+// An entry of namers. The last one of the list is asked first.
+struct NamerConfig {
+  enum class Kind { kFs, kRewrite };
+  Kind kind = Kind::kFs;
+  naming::Path prefix;            // with the "/#" in front: "/#/io.l5d.fs"
+  Located<std::string> root_dir;  // kFs; as written: not checked here that it can be read
+  Located<std::string> pattern;   // kRewrite: "/{host}/x"
+  Located<std::string> name;      // kRewrite: "/svc/{host}"
+};
+
+// telemetry of kind io.l5d.prometheus: the page that shows the metrics.
+struct PrometheusConfig {
+  Located<std::string> path{"/admin/metrics/prometheus", 0, ""};
+  std::string prefix;  // put before every metric's name
+};
+
+struct BindingCacheConfig {
+  uint32_t paths = 1000;
+  uint32_t trees = 1000;
+  uint32_t bounds = 1000;
+  uint32_t clients = 1000;
+  uint32_t negatives = 1000;    // ours: names that lead nowhere
+  uint32_t local_dtabs = 1000;  // ours: names bound under a dtab of one request
+  Millis idle_ttl{600'000};
+};
+
+// What happens to the calls of a client that closed its sending side.
+enum class OnHalfClose : uint8_t { kServe, kCancel };
+
+struct ServerConfig {
+  Located<std::string> ip{"127.0.0.1", 0, ""};      // always a literal, IPv4 or IPv6
+  Located<uint16_t> port{4114, 0, ""};              // 0: a free one
+  std::string label;                                // may be empty
+  std::optional<uint32_t> max_concurrent_requests;  // of the whole process; none: no bound
+  bool clear_context = false;
+  std::optional<naming::Path> dest;   // ours: put between dstPrefix and the rest of a call's name
+  uint32_t max_pipelined = 32;        // ours: calls of one connection at the same time
+  uint32_t max_connections = 10'000;  // ours; of the whole process
+  OnHalfClose on_half_close = OnHalfClose::kServe;  // ours
+  Millis half_close_timeout{10'000};                // ours
+  SocketOptions socket_options;
+  SessionBounds server_session;
+};
+
+struct PoolConfig {
+  uint32_t min_size = 0;
+  uint32_t max_size = 10'000;  // connections to one endpoint, of the whole process
+  Millis idle_time{600'000};
+  uint32_t max_waiters = 10'000;  // calls that wait for a connection to one endpoint
+  friend bool operator==(const PoolConfig&, const PoolConfig&) = default;
+};
+
+struct BalancerConfig {
+  enum class Kind { kP2c, kRoundRobin };
+  Kind kind = Kind::kP2c;
+  uint32_t max_effort = 5;  // picks of an endpoint that may find it out, before one is taken anyhow
+  bool enable_probation = false;
+  friend bool operator==(const BalancerConfig&, const BalancerConfig&) = default;
+};
+
+// How long to wait before the next try.
+struct BackoffConfig {
+  enum class Kind { kConstant, kJittered };
+  Kind kind = Kind::kJittered;
+  Millis min{5'000};  // kConstant: min == max
+  Millis max{300'000};
+  friend bool operator==(const BackoffConfig&, const BackoffConfig&) = default;
+};
+
+struct FailureAccrualConfig {
+  enum class Kind { kNone, kConsecutiveFailures };
+  Kind kind = Kind::kConsecutiveFailures;
+  uint32_t failures = 5;
+  BackoffConfig backoff;
+  friend bool operator==(const FailureAccrualConfig&, const FailureAccrualConfig&) = default;
+};
+
+struct RetryBudgetConfig {
+  uint32_t min_retries_per_sec = 10;
+  double percent_can_retry = 0.2;  // retries per call: 0.2 is one for five calls
+  Millis ttl{10'000};
+  friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
+};
+
+// What holds for one concrete name; ResolveClient() in options.h makes it.
+struct ClientOptions {
+  PoolConfig host_connection_pool;
+  std::optional<Millis> request_attempt_timeout;
+  BalancerConfig load_balancer;
+  bool fail_fast = false;
+  FailureAccrualConfig failure_accrual;
+  RetryBudgetConfig requeue_budget;
+  SessionBounds client_session;
+  SocketOptions socket_options;
+  Millis connect_timeout{1'000};  // ours
+  bool verify_seqid = true;       // ours
+  friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
+};
+
+// What holds for one logical name; ResolveService() in options.h makes it.
+struct ServiceOptions {
+  std::optional<Millis> total_timeout;
+  // ours: calls that may be sent again once written: "getUser", "userService:getUser",
+  // "userService:*", "*". IsIdempotent() in options.h reads it.
+  std::vector<std::string> idempotent_methods;
+  friend bool operator==(const ServiceOptions&, const ServiceOptions&) = default;
+};
+
+// One entry of `client` as written: a key that is not there leaves what earlier entries said.
+struct ClientEntry {
+  NamePattern prefix;
+  std::optional<PoolConfig> host_connection_pool;
+  std::optional<Millis> request_attempt_timeout;
+  std::optional<BalancerConfig> load_balancer;
+  std::optional<bool> fail_fast;
+  std::optional<FailureAccrualConfig> failure_accrual;
+  std::optional<RetryBudgetConfig> requeue_budget;
+  std::optional<SessionBounds> client_session;
+  std::optional<SocketOptions> socket_options;
+  std::optional<Millis> connect_timeout;
+  std::optional<bool> verify_seqid;
+};
+
+// io.l5d.global is one entry that matches every name; io.l5d.static is as many as it lists.
+struct ClientConfig {
+  std::vector<ClientEntry> entries;
+};
+
+struct ServiceEntry {
+  NamePattern prefix;
+  std::optional<Millis> total_timeout;
+  std::optional<std::vector<std::string>> idempotent_methods;
+};
+
+struct ServiceConfig {
+  std::vector<ServiceEntry> entries;
+};
+
+struct RouterConfig {
+  int line = 0;     // of its first key
+  std::string key;  // "routers[0]"
+  Located<std::string> label{"thrift", 0, ""};
+  naming::Path dst_prefix{std::vector<std::string>{"svc"}};
+  Located<naming::Dtab> dtab;  // line: where its text starts
+  bool thrift_method_in_dst = false;
+  thrift::Protocol thrift_protocol = thrift::Protocol::kBinary;
+  Millis binding_timeout{10'000};
+  BindingCacheConfig binding_cache;
+  uint32_t max_frame_bytes = 16'384'000;  // ours
+  std::vector<ServerConfig> servers;      // never empty in a Config without problems
+  ClientConfig client;
+  ServiceConfig service;
+};
+
+struct Config {
+  std::optional<uint32_t> workers;  // ours; none: one for each core
+  Millis dns_refresh{5'000};        // ours: how often names in use are resolved again
+  AdminConfig admin;
+  std::vector<NamerConfig> namers;
+  std::vector<RouterConfig> routers;  // never empty in a Config without problems
+  std::vector<PrometheusConfig> prometheus;
+};
+
+}  // namespace trestle::conf
