@@ -10,56 +10,64 @@
 namespace trestle::base {
 namespace {
 
-// Free lists for the sizes that the path of a call asks for again and again.
+// Free lists for the two sizes that the path of a call asks for again and again: heads and what was
+// compacted, and the memory that sockets are read into.
 constexpr uint32_t kSmall = 512;
-constexpr size_t kMaxFree = 256;
-struct FreeNode {
-  FreeNode* next;
-};
-struct ThreadBlocks {
-  FreeNode* small = nullptr;
-  size_t small_count = 0;
-  size_t bytes = 0;
-  ~ThreadBlocks() {
-    while (small) {
-      FreeNode* next = small->next;
-      std::free(small);
-      small = next;
-    }
+constexpr uint32_t kLarge = Arena::kBlockBytes;
+class FreeList {
+ public:
+  explicit FreeList(size_t max) : max_(max) {}
+  ~FreeList() {
+    while (void* memory = Take()) std::free(memory);
   }
+  void* Take() {
+    if (!first_) return nullptr;
+    Node* node = first_;
+    first_ = node->next;
+    --count_;
+    return node;
+  }
+  bool Keep(void* memory) {
+    if (count_ >= max_) return false;
+    first_ = new (memory) Node{first_};
+    ++count_;
+    return true;
+  }
+
+ private:
+  struct Node {
+    Node* next;
+  };
+  Node* first_ = nullptr;
+  size_t count_ = 0;
+  size_t max_;
 };
-thread_local ThreadBlocks blocks;
+thread_local FreeList small_blocks(256);
+thread_local FreeList large_blocks(16);
+thread_local size_t live_bytes = 0;
 
 }  // namespace
 
 Block* Block::New(uint32_t capacity) {
+  if (capacity < kSmall) capacity = kSmall;
   void* memory = nullptr;
-  if (capacity <= kSmall) {
-    capacity = kSmall;
-    if (blocks.small) {
-      memory = blocks.small;
-      blocks.small = blocks.small->next;
-      --blocks.small_count;
-    }
-  }
+  if (capacity == kSmall) memory = small_blocks.Take();
+  if (capacity == kLarge) memory = large_blocks.Take();
   if (!memory) memory = std::malloc(sizeof(Block) + capacity);
   if (!memory) throw std::bad_alloc();
-  blocks.bytes += capacity;
+  live_bytes += capacity;
   return new (memory) Block(capacity);
 }
 
 void Block::Free(Block* block) {
-  blocks.bytes -= block->capacity_;
-  if (block->capacity_ == kSmall && blocks.small_count < kMaxFree) {
-    auto* node = new (static_cast<void*>(block)) FreeNode{blocks.small};
-    blocks.small = node;
-    ++blocks.small_count;
-    return;
-  }
+  uint32_t capacity = block->capacity_;
+  live_bytes -= capacity;
+  if (capacity == kSmall && small_blocks.Keep(block)) return;
+  if (capacity == kLarge && large_blocks.Keep(block)) return;
   std::free(block);
 }
 
-size_t Block::BytesOnThread() { return blocks.bytes; }
+size_t Block::BytesOnThread() { return live_bytes; }
 
 Slice Slice::Copy(std::string_view bytes) {
   Block* block = Block::New(static_cast<uint32_t>(bytes.size()));
@@ -239,7 +247,8 @@ size_t Buffer::CopyOut(size_t at, char* to, size_t n) const {
 void Buffer::Compact() {
   size_t held = 0;
   for (uint32_t i = 0; i < count_; i++) held += at_[head_ + i].block_->capacity();
-  if (size_ == 0 || held <= 2 * std::max<size_t>(size_, kSmall)) return;
+  // Eight times is the price of not copying again and again what comes in crumbs.
+  if (size_ == 0 || held <= 8 * std::max<size_t>(size_, kSmall)) return;
   Block* block = Block::New(static_cast<uint32_t>(size_));
   CopyOut(0, block->data(), size_);
   Slice whole(block, block->data(), static_cast<uint32_t>(size_));

@@ -149,7 +149,8 @@ class Buffer {
 // front to back, taken again from the start once nobody points into it any more. A worker has one.
 class Arena {
  public:
-  explicit Arena(uint32_t block_bytes) : block_bytes_(block_bytes) {}
+  static constexpr uint32_t kBlockBytes = 128 * 1024;
+  explicit Arena(uint32_t block_bytes = kBlockBytes) : block_bytes_(block_bytes) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;

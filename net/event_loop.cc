@@ -11,9 +11,6 @@
 namespace trestle::net {
 namespace {
 
-// One read takes at most this much; it also bounds what idle workers hold.
-constexpr uint32_t kArenaBytes = 256 * 1024;
-
 timeval ToTimeval(base::Duration d) {
   if (d.count() < 0) d = base::Duration(0);
   // Rounded up to whole milliseconds, as epoll waits: a timer never fires early.
@@ -41,7 +38,7 @@ TurnEnd::~TurnEnd() {
 }
 
 EventLoop::EventLoop(const base::Clock* clock)
-    : clock_(clock), now_(clock->Now()), arena_(kArenaBytes), events_(std::make_unique<Events>()) {
+    : clock_(clock), now_(clock->Now()), events_(std::make_unique<Events>()) {
   event_config* config = event_config_new();
   // Only this thread touches the base; others go through wake_fd.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);

@@ -1,0 +1,136 @@
+#include "net/connection.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace trestle::net {
+namespace {
+
+// At least this much room is offered to a read, so that a large frame does not come in crumbs.
+constexpr uint32_t kReadRoom = 64 * 1024;
+constexpr int kMaxIovecs = 64;
+
+}  // namespace
+
+Connection::Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Owner* owner)
+    : loop_(loop), transport_(std::move(transport)), owner_(owner) {
+  transport_->Attach(this);
+}
+
+Connection::~Connection() { Close(); }
+
+void Connection::Start() { transport_->WatchRead(Transport::Watch::kRead); }
+
+void Connection::OnReadable() {
+  uint32_t room = 0;
+  char* to = loop_->arena()->Room(kReadRoom, &room);
+  IoResult r = transport_->Read(to, room);
+  switch (r.kind) {
+    case IoResult::Kind::kAgain:
+      return;
+    case IoResult::Kind::kBroken:
+      return Gone(base::Code::kClosed, r.error);
+    case IoResult::Kind::kEnd:
+      ended_ = true;
+      transport_->WatchRead(Transport::Watch::kHangup);
+      if (!closing_) owner_->OnEnd();
+      return;
+    case IoResult::Kind::kBytes:
+      break;
+  }
+  received_ += r.bytes;
+  if (closing_) return;  // read only to see the end
+  in_.Append(loop_->arena()->Commit(static_cast<uint32_t>(r.bytes)));
+  Offer();
+}
+
+void Connection::Offer() {
+  owner_->OnBytes(&in_);
+  if (!in_.empty() && !closed_) in_.Compact();
+}
+
+void Connection::Write(base::Buffer&& bytes) {
+  if (closed_) return;
+  out_.Append(std::move(bytes));
+  if (!blocked_) loop_->AtTurnEnd(this);
+}
+
+void Connection::OnTurnEnd() {
+  if (!closed_) Flush();
+}
+
+void Connection::Flush() {
+  while (!out_.empty()) {
+    struct iovec iov[kMaxIovecs];
+    int n = out_.Iovecs(iov, kMaxIovecs);
+    size_t offered = 0;
+    for (int i = 0; i < n; i++) offered += iov[i].iov_len;
+    IoResult r = transport_->Write(iov, n);
+    if (r.kind == IoResult::Kind::kBroken) return Gone(base::Code::kClosed, r.error);
+    size_t taken = r.kind == IoResult::Kind::kBytes ? r.bytes : 0;
+    out_.TrimFront(taken);
+    sent_ += taken;
+    if (taken < offered) {
+      if (!blocked_) transport_->WatchWrite(true);
+      blocked_ = true;
+      return;
+    }
+  }
+  if (blocked_) {
+    blocked_ = false;
+    transport_->WatchWrite(false);
+    if (ended_ || paused_) transport_->WatchRead(Transport::Watch::kHangup);
+    owner_->OnFlushed();
+    if (closed_) return;
+  }
+  if (closing_ && out_.empty()) Close();
+}
+
+void Connection::OnWritable() { Flush(); }
+
+void Connection::OnHangup() { Gone(base::Code::kClosed, ECONNRESET); }
+
+void Connection::Gone(base::Code code, int error) {
+  if (closed_) return;
+  bool tell = !closing_;
+  base::Status why(code, std::string("connection to ") + peer().address.Show() + " broke: " +
+                             std::strerror(error));
+  Close();
+  if (tell) owner_->OnGone(why);
+}
+
+void Connection::PauseReading() {
+  if (paused_ || closed_) return;
+  paused_ = true;
+  if (!ended_) transport_->WatchRead(blocked_ ? Transport::Watch::kOff : Transport::Watch::kHangup);
+}
+
+void Connection::ResumeReading() {
+  if (!paused_ || closed_) return;
+  paused_ = false;
+  if (!ended_) transport_->WatchRead(Transport::Watch::kRead);
+  if (!in_.empty()) Offer();
+}
+
+void Connection::CloseAfterWrites() {
+  if (closed_ || closing_) return;
+  closing_ = true;
+  in_.Clear();
+  if (!out_.empty()) {
+    loop_->AtTurnEnd(this);
+    return;
+  }
+  Close();
+}
+
+void Connection::Close(bool reset) {
+  if (closed_) return;
+  closed_ = true;
+  in_.Clear();
+  out_.Clear();
+  transport_->Close(reset);
+}
+
+}  // namespace trestle::net

@@ -1,0 +1,90 @@
+// Connection: the bytes of one peer: what was read and not yet used, what is still to be written, and
+// how the stream ends.
+//
+// What one turn of the loop writes goes out together at its end, in as few system calls as the bytes
+// allow. Reading goes into the loop's arena, so an idle Connection holds no memory for it.
+//
+// Lifetime: owned by a session; it must not be destroyed inside one of its own callbacks (use
+// EventLoop::DeleteLater). Threading: its loop's. Errors: OnGone tells why, once, as the last call;
+// after Close() nothing is called any more.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include "net/event_loop.h"
+#include "net/transport.h"
+
+namespace trestle::net {
+
+class Connection final : private Transport::Events, private TurnEnd {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // `in` has everything not used so far; takes from its front what it can use.
+    virtual void OnBytes(base::Buffer* in) = 0;
+    // The peer will send no more; it may still read.
+    virtual void OnEnd() = 0;
+    // The stream is broken: a reset, or a failed write.
+    virtual void OnGone(const base::Status& why) = 0;
+    // All output has been handed to the system (after it had to wait).
+    virtual void OnFlushed() {}
+  };
+
+  Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Owner* owner);
+  ~Connection() override;
+
+  // Begins to read.
+  void Start();
+  // Queues `bytes` for the end of the turn.
+  void Write(base::Buffer&& bytes);
+  // Stops and goes on reading; bytes already here stay. ResumeReading offers them again.
+  void PauseReading();
+  void ResumeReading();
+  bool paused() const { return paused_; }
+  // Closes once the output is written; no more is read.
+  void CloseAfterWrites();
+  // Closes at once; `reset` tells the peer that it was no orderly end.
+  void Close(bool reset = false);
+  bool closed() const { return closed_; }
+  bool ended() const { return ended_; }
+  // True between CloseAfterWrites and the close.
+  bool closing() const { return closing_; }
+
+  size_t unsent() const { return out_.size(); }
+  size_t unread() const { return in_.size(); }
+  // Bytes ever queued, and ever taken by the system: a message queued at position p has not left while
+  // sent() <= p.
+  uint64_t queued() const { return sent_ + out_.size(); }
+  uint64_t sent() const { return sent_; }
+  uint64_t received() const { return received_; }
+  const Peer& peer() const { return transport_->peer(); }
+  Transport* transport() { return transport_.get(); }
+  EventLoop* loop() { return loop_; }
+
+ private:
+  void OnReadable() override;
+  void OnWritable() override;
+  void OnHangup() override;
+  void OnTurnEnd() override;
+  void Flush();
+  void Gone(base::Code code, int error);
+  void Offer();
+
+  EventLoop* loop_;
+  std::unique_ptr<Transport> transport_;
+  Owner* owner_;
+  base::Buffer in_, out_;
+  uint64_t sent_ = 0;
+  uint64_t received_ = 0;
+  bool paused_ = false;
+  bool ended_ = false;
+  bool closing_ = false;
+  bool closed_ = false;
+  bool blocked_ = false;  // the system took less than it was given
+};
+
+}  // namespace trestle::net

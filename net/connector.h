@@ -1,0 +1,46 @@
+// Connector: opens Transports to endpoints. A pool is handed one and cannot tell TCP from TLS from
+// memory.
+//
+// Lifetime: outlives its Attempts. Threading: its loop's. Errors: the callback gets a Status:
+// kUnavailable (refused, unreachable) or kTimeout.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "net/address.h"
+#include "net/event_loop.h"
+#include "net/tcp_transport.h"
+#include "net/transport.h"
+
+namespace trestle::net {
+
+class Connector {
+ public:
+  using Done = std::function<void(base::Result<std::unique_ptr<Transport>>)>;
+  // A connection being opened; destroying it gives up, and `done` is not called.
+  class Attempt {
+   public:
+    virtual ~Attempt() = default;
+  };
+
+  virtual ~Connector() = default;
+  // `done` is called once, never from within this call. It may destroy the Attempt only through
+  // EventLoop::DeleteLater.
+  virtual std::unique_ptr<Attempt> Connect(const Address& to, base::Duration timeout,
+                                           Done done) = 0;
+};
+
+class TcpConnector final : public Connector {
+ public:
+  TcpConnector(EventLoop* loop, const SocketOptions& options) : loop_(loop), options_(options) {}
+  std::unique_ptr<Attempt> Connect(const Address& to, base::Duration timeout, Done done) override;
+
+ private:
+  EventLoop* loop_;
+  SocketOptions options_;
+};
+
+}  // namespace trestle::net
