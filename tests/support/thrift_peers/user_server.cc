@@ -1,0 +1,196 @@
+// user_server: the userService of users.thrift on an Apache Thrift server, framed.
+//
+//   user_server [--port N] [--version v1] [--protocol binary|compact] [--multiplexed]
+//               [--server threaded|nonblocking|simple]
+//
+// Prints "listening PORT" once it takes connections (port 0: any free one) and runs until it is
+// killed.
+#include <thrift/concurrency/ThreadFactory.h>
+#include <thrift/concurrency/ThreadManager.h>
+#include <thrift/processor/TMultiplexedProcessor.h>
+#include <thrift/protocol/TBinaryProtocol.h>
+#include <thrift/protocol/TCompactProtocol.h>
+#include <thrift/server/TNonblockingServer.h>
+#include <thrift/server/TSimpleServer.h>
+#include <thrift/server/TThreadedServer.h>
+#include <thrift/transport/TBufferTransports.h>
+#include <thrift/transport/TNonblockingServerSocket.h>
+#include <thrift/transport/TServerSocket.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "userService.h"
+
+namespace trestle::peers {
+namespace {
+
+namespace thrift = apache::thrift;
+
+struct Options {
+  int port = 0;
+  std::string version = "v1";
+  std::string protocol = "binary";
+  std::string server = "threaded";
+  bool multiplexed = false;
+};
+
+// The users of one server. Each server has its own, and begins with ada (1) and grace (2).
+class Users : public userServiceIf {
+ public:
+  explicit Users(std::string version) : version_(std::move(version)) {
+    Add("ada");
+    Add("grace");
+  }
+
+  void addUser(User& result, const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, user] : users_) {
+      if (user.name == name) {
+        UserExists exists;
+        exists.name = name;
+        throw exists;
+      }
+    }
+    result = Add(name);
+  }
+
+  void getUser(User& result, int64_t id) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = users_.find(id);
+    if (found == users_.end()) {
+      NotFound missing;
+      missing.id = id;
+      throw missing;
+    }
+    result = found->second;
+  }
+
+  void listUsers(std::vector<User>& result) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, user] : users_) result.push_back(user);
+  }
+
+  void ping() override {}
+  void version(std::string& result) override { result = version_; }
+  void echo(std::string& result, const std::string& text) override { result = text; }
+  void echoBytes(std::string& result, const std::string& bytes) override { result = bytes; }
+
+  void slow(std::string& result, int32_t ms) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+    result = version_;
+  }
+
+  void fail(std::string&, const std::string& text) override { throw std::runtime_error(text); }
+  void log(const std::string&) override { ++logged_; }
+  int64_t logged() override { return logged_; }
+
+ private:
+  const User& Add(const std::string& name) {
+    const auto id = static_cast<int64_t>(users_.size()) + 1;
+    User& user = users_[id];
+    user.id = id;
+    user.name = name;
+    user.servedBy = version_;
+    user.__set_tags({"new", "of " + version_});
+    return user;
+  }
+
+  const std::string version_;
+  std::mutex mutex_;
+  std::map<int64_t, User> users_;
+  std::atomic<int64_t> logged_{0};
+};
+
+// Says where the server listens, once it does.
+class Announcer : public thrift::server::TServerEventHandler {
+ public:
+  explicit Announcer(std::function<int()> port) : port_(std::move(port)) {}
+  void preServe() override { std::cout << "listening " << port_() << std::endl; }
+
+ private:
+  std::function<int()> port_;
+};
+
+std::shared_ptr<thrift::TProcessor> MakeProcessor(const Options& options) {
+  auto processor = std::make_shared<userServiceProcessor>(std::make_shared<Users>(options.version));
+  if (!options.multiplexed) return processor;
+  auto multiplexed = std::make_shared<thrift::TMultiplexedProcessor>();
+  multiplexed->registerProcessor("userService", processor);
+  return multiplexed;
+}
+
+std::shared_ptr<thrift::protocol::TProtocolFactory> MakeProtocol(const Options& options) {
+  if (options.protocol == "compact") {
+    return std::make_shared<thrift::protocol::TCompactProtocolFactory>();
+  }
+  return std::make_shared<thrift::protocol::TBinaryProtocolFactory>();
+}
+
+void ServeNonblocking(const Options& options) {
+  auto socket =
+      std::make_shared<thrift::transport::TNonblockingServerSocket>("127.0.0.1", options.port);
+  auto threads = thrift::concurrency::ThreadManager::newSimpleThreadManager(8);
+  threads->threadFactory(std::make_shared<thrift::concurrency::ThreadFactory>());
+  threads->start();
+  thrift::server::TNonblockingServer server(MakeProcessor(options), MakeProtocol(options), socket,
+                                            threads);
+  server.setServerEventHandler(
+      std::make_shared<Announcer>([socket] { return socket->getListenPort(); }));
+  server.serve();
+}
+
+template <typename Server>
+void Serve(const Options& options) {
+  auto socket = std::make_shared<thrift::transport::TServerSocket>("127.0.0.1", options.port);
+  Server server(MakeProcessor(options), socket,
+                std::make_shared<thrift::transport::TFramedTransportFactory>(),
+                MakeProtocol(options));
+  server.setServerEventHandler(std::make_shared<Announcer>([socket] { return socket->getPort(); }));
+  server.serve();
+}
+
+int Run(int argc, char** argv) {
+  Options options;
+  CLI::App app{"userService on an Apache Thrift server"};
+  app.add_option("--port", options.port);
+  app.add_option("--version", options.version);
+  app.add_option("--protocol", options.protocol)->check(CLI::IsMember({"binary", "compact"}));
+  app.add_option("--server", options.server)
+      ->check(CLI::IsMember({"threaded", "nonblocking", "simple"}));
+  app.add_flag("--multiplexed", options.multiplexed);
+  CLI11_PARSE(app, argc, argv);
+
+  // Apache's servers write a line for each connection that ends; that is no news here.
+  thrift::GlobalOutput.setOutputFunction([](const char*) {});
+  if (options.server == "nonblocking") {
+    ServeNonblocking(options);
+  } else if (options.server == "simple") {
+    Serve<thrift::server::TSimpleServer>(options);
+  } else {
+    Serve<thrift::server::TThreadedServer>(options);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace trestle::peers
+
+int main(int argc, char** argv) {
+  try {
+    return trestle::peers::Run(argc, argv);
+  } catch (const std::exception& failure) {
+    std::cerr << "user_server: " << failure.what() << std::endl;
+    return 1;
+  }
+}
