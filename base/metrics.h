@@ -1,13 +1,14 @@
-// Metrics: counters, gauges and histograms that one worker writes without a lock and a scrape reads.
+// Metrics: counters, gauges and histograms that one worker writes without a lock and a scrape
+// reads.
 //
-// Every worker has a MetricsTable of its own; Metrics owns them all and adds up equal names. A Scope
-// is a place in the tree of names: "rt/thr/service/thrift/users/add". Some of its elements are labels
-// (rt="thr", service="thrift/users/add"), which Prometheus shows as such.
+// Every worker has a MetricsTable of its own; Metrics owns them all and adds up equal names. A
+// Scope is a place in the tree of names: "rt/thr/service/thrift/users/add". Some of its elements
+// are labels (rt="thr", service="thrift/users/add"), which Prometheus shows as such.
 //
 // Lifetime: cells and scopes live as long as their table. Threading: a cell is written by the one
 // thread that owns its table (relaxed atomics); Scope calls take the table's lock, so they are made
-// once and the pointers kept; Collect() may be called from any thread. Errors: none; past the bound of
-// labelled scopes, a new label value gets the shared series "other". Counters never go back.
+// once and the pointers kept; Collect() may be called from any thread. Errors: none; past the bound
+// of labelled scopes, a new label value gets the shared series "other". Counters never go back.
 #pragma once
 
 #include <array>
@@ -72,6 +73,7 @@ struct Label {
 };
 
 class MetricsTable;
+class MetricsSum;
 
 // A place in the tree of names. Cells are made at the first call and the same ones given after.
 class Scope {
@@ -86,12 +88,13 @@ class Scope {
   // {service="thrift/users"} in Prometheus. Past the bound: the value "other".
   Scope* Labelled(std::string_view kind, std::string_view value);
 
-  const std::string& flat() const { return flat_; }              // "rt/thr/service/thrift/users"
-  const std::string& family() const { return family_; }          // "rt:service"
+  const std::string& flat() const { return flat_; }      // "rt/thr/service/thrift/users"
+  const std::string& family() const { return family_; }  // "rt:service"
   const std::vector<Label>& labels() const { return labels_; }
 
  private:
   friend class MetricsTable;
+  friend class MetricsSum;
   struct Shown {
     Histogram histogram;
     uint32_t unit_per_shown = 1;
@@ -102,7 +105,9 @@ class Scope {
   std::map<std::string, std::unique_ptr<Counter>, std::less<>> counters_;
   std::map<std::string, std::unique_ptr<Gauge>, std::less<>> gauges_;
   std::map<std::string, std::unique_ptr<Shown>, std::less<>> histograms_;
-  std::map<std::string, std::unique_ptr<Scope>, std::less<>> children_;
+  using Scopes = std::map<std::string, std::unique_ptr<Scope>, std::less<>>;
+  Scopes children_;
+  std::map<std::string, Scopes> labelled_;  // by kind, then by value
 };
 
 // What a scrape sees: every series of all tables added up, in the order of the flat names.
@@ -116,9 +121,18 @@ struct Series {
   std::vector<Label> labels;
 };
 struct MetricsSnapshot {
-  struct C { Series series; uint64_t value; };
-  struct G { Series series; int64_t value; };
-  struct H { Series series; HistogramValue value; };
+  struct C {
+    Series series;
+    uint64_t value = 0;
+  };
+  struct G {
+    Series series;
+    int64_t value = 0;
+  };
+  struct H {
+    Series series;
+    HistogramValue value;
+  };
   std::vector<C> counters;
   std::vector<G> gauges;
   std::vector<H> histograms;
@@ -140,7 +154,7 @@ class MetricsTable {
 
 class Metrics {
  public:
-  // A table for one more thread; lives as long as this.
+  // A table for one more thread; lives as long as this. From any thread.
   MetricsTable* NewTable(uint32_t max_labelled = 1000);
   MetricsSnapshot Collect() const;
 
