@@ -16,9 +16,9 @@ struct NameTree {
   struct Weighted;
 
   Kind kind = Kind::kNeg;
-  T leaf{};                      // kLeaf
-  std::vector<NameTree> trees;   // kAlt, in order of preference
-  std::vector<Weighted> parts;   // kUnion
+  T leaf{};                     // kLeaf
+  std::vector<NameTree> trees;  // kAlt, in order of preference
+  std::vector<Weighted> parts;  // kUnion
 
   static NameTree Leaf(T value);
   static NameTree Alt(std::vector<NameTree> trees);

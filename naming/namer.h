@@ -1,7 +1,7 @@
 // Namer: answers names with trees: the fs namer, serversets, rewriters, DNS.
 //
-// Lifetime: outlives every binding made with it. Threading: all calls on the control loop. Errors: an
-// answer can be failed or pending; nothing throws.
+// Lifetime: outlives every binding made with it. Threading: all calls on the control loop. Errors:
+// an answer can be failed or pending; nothing throws.
 #pragma once
 
 #include <memory>
@@ -25,18 +25,20 @@ struct BoundName {
 
 // A leaf of what a namer answers: either bound, or a path that goes back to the dtab.
 struct Name {
-  Path path;                              // when not bound
-  std::shared_ptr<const BoundName> bound; // when bound
+  Path path;                               // when not bound
+  std::shared_ptr<const BoundName> bound;  // when bound
 };
 
 // The answer at this moment.
 struct Lookup {
   enum class State { kOk, kPending, kFailed };
   State state = State::kOk;
-  NameTree<Name> tree;   // kOk
-  std::string error;     // kFailed: Finagle's text
-  std::string kind;      // kFailed: "max_depth", "unknown_namer", "lookup_failed"
+  NameTree<Name> tree;  // kOk
+  std::string error;    // kFailed: Finagle's text
+  std::string kind;     // kFailed: "max_depth", "unknown_namer", "lookup_failed"
   static Lookup Ok(NameTree<Name> tree);
+  static Lookup Bound(BoundName bound);  // one bound leaf
+  static Lookup To(Path path);           // one path, which goes back to the dtab
   static Lookup Neg() { return Ok(NameTree<Name>::Neg()); }
   static Lookup Pending();
   static Lookup Failed(std::string error, std::string kind = "lookup_failed");

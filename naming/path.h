@@ -1,7 +1,7 @@
 // Path and Prefix: names as lists of labels, as Finagle has them.
 //
-// Lifetime, threading: values. Errors: parse errors are Code::kInvalid with Finagle's text; Parsed
-// gives the position too.
+// Lifetime, threading: values. Errors: parse errors are Code::kInvalid with Finagle's text; their
+// position goes to `error_pos` (in UTF-16 units: bytes, when the text is ASCII).
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Path {
   Path() = default;
   explicit Path(std::vector<std::string> labels) : labels_(std::move(labels)) {}
   // Reads all of `text` ("EXPECTED expected but FOUND found at '…'" when wrong).
-  static base::Result<Path> Parse(std::string_view text);
+  static base::Result<Path> Parse(std::string_view text, size_t* error_pos = nullptr);
 
   size_t size() const { return labels_.size(); }
   bool empty() const { return labels_.empty(); }
@@ -46,7 +46,7 @@ class Prefix {
  public:
   Prefix() = default;
   explicit Prefix(std::vector<std::optional<std::string>> elems) : elems_(std::move(elems)) {}
-  static base::Result<Prefix> Parse(std::string_view text);
+  static base::Result<Prefix> Parse(std::string_view text, size_t* error_pos = nullptr);
 
   size_t size() const { return elems_.size(); }
   // nullopt is the "*".

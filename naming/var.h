@@ -1,8 +1,8 @@
 // Source and Var: a value that changes, and those who want to hear of it.
 //
-// Lifetime: held by shared_ptr; what feeds it (a file watch, a DNS refresh) may be tied to its life, so
-// that letting go of the last pointer stops the work. A Subscription ends when it is destroyed and may
-// outlive the Source. Threading: everything on one loop. Errors: none.
+// Lifetime: held by shared_ptr; what feeds it (a file watch, a DNS refresh) may be tied to its
+// life, so that letting go of the last pointer stops the work. A Subscription ends when it is
+// destroyed and may outlive the Source. Threading: everything on one loop. Errors: none.
 #pragma once
 
 #include <functional>
