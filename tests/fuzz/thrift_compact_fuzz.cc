@@ -1,0 +1,7 @@
+// Compact messages: envelope, body and application exception.
+#include "tests/fuzz/thrift_message_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  trestle::thrift::CheckMessage(trestle::thrift::Protocol::kCompact, data, size);
+  return 0;
+}
