@@ -1,0 +1,191 @@
+#include "namers/fs_leaf.h"
+
+#include <fcntl.h>
+#include <glog/logging.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "naming/fs_file.h"
+
+namespace trestle::namers {
+namespace {
+
+using naming::Addr;
+
+struct Contents {
+  int error = 0;  // an errno
+  bool regular = false;
+  base::WallTime modified{};
+  std::string text;  // at most kFsMaxBytes + 1
+};
+
+void ReadAll(int fd, Contents* into) {
+  char bytes[16 * 1024];
+  while (into->text.size() <= kFsMaxBytes) {
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) into->error = errno;
+    if (n <= 0) return;
+    into->text.append(bytes, static_cast<size_t>(n));
+  }
+}
+
+Contents ReadFile(const std::string& path) {
+  Contents contents;
+  // O_NONBLOCK: it may have become a pipe meanwhile, which nobody writes to.
+  int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  struct stat st;
+  if (fd < 0 || fstat(fd, &st) != 0) {
+    contents.error = errno;
+  } else if (S_ISREG(st.st_mode)) {
+    contents.regular = true;
+    contents.modified = base::WallTime(std::chrono::seconds(st.st_mtim.tv_sec) +
+                                       std::chrono::nanoseconds(st.st_mtim.tv_nsec));
+    ReadAll(fd, &contents);
+  }
+  if (fd >= 0) close(fd);
+  return contents;
+}
+
+std::string Join(const std::string& root, const std::vector<std::string>& labels) {
+  std::string path = root;
+  for (const auto& label : labels) path += "/" + label;
+  return path;
+}
+
+}  // namespace
+
+FsLeaf::FsLeaf(net::EventLoop* loop, net::FileWatch* watch, naming::InetResolver* inet,
+               const std::string& root, const std::vector<std::string>& labels)
+    : loop_(loop),
+      shown_(Join(root, labels)),
+      trail_(watch, root, labels, [this](Trail::Change change) { OnChange(change); }),
+      set_(inet,
+           [this] {
+             auto self = shared_from_this();
+             Publish();
+           }),
+      quiet_(loop, [this] { OnQuiet(); }) {}
+
+void FsLeaf::Open() {
+  const Trail::End& end = trail_.Resolve();
+  if (end.kind == Trail::End::Kind::kFile) {
+    Read(Reason::kFirst);
+  } else {
+    FollowEnd(true);
+  }
+}
+
+void FsLeaf::OnChange(Trail::Change change) {
+  auto self = shared_from_this();  // a listener may let go of us
+  waited_ = false;
+  switch (change) {
+    case Trail::Change::kWritten:
+      quiet_.Cancel();
+      if (trail_.end().kind == Trail::End::Kind::kFile) Read(Reason::kWhole);
+      return;
+    case Trail::Change::kTouched:
+      return quiet_.Arm(kFsQuiet);
+    case Trail::Change::kSettled:
+    case Trail::Change::kUnsettled:
+      trail_.Resolve();
+      return FollowEnd(change == Trail::Change::kSettled);
+  }
+}
+
+void FsLeaf::OnQuiet() {
+  auto self = shared_from_this();
+  if (trail_.end().kind == Trail::End::Kind::kFile) Read(Reason::kQuiet);
+}
+
+void FsLeaf::FollowEnd(bool settled) {
+  const Trail::End& end = trail_.end();
+  switch (end.kind) {
+    case Trail::End::Kind::kFile:
+      if (!settled) return quiet_.Arm(kFsQuiet);
+      quiet_.Cancel();
+      return Read(Reason::kWhole);
+    case Trail::End::Kind::kMissing:
+    case Trail::End::Kind::kDirectory:
+      return SetAbsent();
+    case Trail::End::Kind::kFailed:
+      if (presence_ == Presence::kThere) return SetBad(end.reason);
+      if (presence_ == Presence::kUnknown) reason_ = end.reason;
+      return;
+  }
+}
+
+void FsLeaf::Read(Reason why) {
+  Contents contents = ReadFile(trail_.end().path);
+  if (contents.error == ENOENT || (!contents.error && !contents.regular)) return SetAbsent();
+  if (contents.error) {
+    SetBad(shown_ + ": " + std::strerror(contents.error));
+    return SetPresence(Presence::kThere);
+  }
+  bool finished = contents.text.ends_with('\n');
+  if (why == Reason::kFirst && !finished) {
+    auto age = loop_->clock()->Wall() - contents.modified;
+    if (age >= base::Duration(0) && age < kFsQuiet) {  // it is being made right now
+      quiet_.Arm(kFsQuiet);
+      return SetAbsent();
+    }
+  }
+  if (why == Reason::kQuiet && !finished && good_ && !waited_) {
+    waited_ = true;
+    return quiet_.Arm(kFsUnfinished);
+  }
+  Addr addr = contents.text.size() > kFsMaxBytes ? Addr::Failed("file over 500 kB")
+                                                 : naming::ParseFsFile(contents.text);
+  if (addr.kind != Addr::Kind::kBound) {
+    SetBad(addr.cause);
+  } else {
+    good_ = true;
+    stale_.clear();
+    set_.Set(std::move(addr.endpoints));
+    Publish();
+  }
+  SetPresence(Presence::kThere);
+}
+
+void FsLeaf::SetAbsent() {
+  good_ = false;
+  stale_.clear();
+  set_.Set({});
+  SetPresence(Presence::kAbsent);
+  if (addr_.Get() != Addr::Neg()) addr_.Set(Addr::Neg());
+}
+
+void FsLeaf::SetBad(const std::string& cause) {
+  LOG_EVERY_T(WARNING, 1) << shown_ << ": " << cause
+                          << (good_ ? "; the last good endpoints stay" : "");
+  if (good_) {
+    stale_ = cause;
+    return Publish();
+  }
+  if (addr_.Get() != Addr::Failed(cause)) addr_.Set(Addr::Failed(cause));
+}
+
+void FsLeaf::Publish() {
+  Addr addr = set_.Value();
+  const Addr& now = addr_.Get();
+  bool held = now.kind == Addr::Kind::kBound && !now.endpoints.empty();
+  if (held && (addr.kind == Addr::Kind::kPending || addr.kind == Addr::Kind::kFailed)) {
+    std::string cause = addr.cause.empty() ? "its hosts are not resolved yet" : addr.cause;
+    addr = now;
+    addr.cause = std::move(cause);
+  }
+  if (!stale_.empty() && addr.kind == Addr::Kind::kBound) addr.cause = stale_;
+  if (addr != now) addr_.Set(std::move(addr));
+}
+
+void FsLeaf::SetPresence(Presence presence) {
+  if (presence_ == presence) return;
+  presence_ = presence;
+  NotifyAll();
+}
+
+}  // namespace trestle::namers

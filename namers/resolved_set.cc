@@ -1,0 +1,60 @@
+#include "namers/resolved_set.h"
+
+#include "namers/literal.h"
+
+namespace trestle::namers {
+
+using naming::Addr;
+using naming::Endpoint;
+
+ResolvedSet::ResolvedSet(naming::InetResolver* inet, std::function<void()> changed)
+    : inet_(inet), changed_(std::move(changed)) {}
+
+void ResolvedSet::Set(std::vector<Endpoint> endpoints) {
+  literal_.clear();
+  named_.clear();
+  std::map<Key, Host> hosts;
+  for (Endpoint& e : endpoints) {
+    if (auto ip = LiteralIp(e.host)) {
+      e.host = *ip;
+      literal_.push_back(std::move(e));
+      continue;
+    }
+    Key key(e.host, e.port);
+    named_.push_back(std::move(e));
+    if (hosts.contains(key)) continue;
+    if (auto known = hosts_.find(key); known != hosts_.end()) {
+      hosts[key] = std::move(known->second);
+      continue;
+    }
+    Host& host = hosts[key];
+    host.addr = inet_->Resolve(key.first, key.second);
+    host.changed = host.addr->Subscribe([this] {
+      auto call = changed_;  // which may destroy us
+      call();
+    });
+  }
+  hosts_ = std::move(hosts);
+}
+
+Addr ResolvedSet::Value() const {
+  std::vector<Endpoint> all = literal_;
+  bool pending = false;
+  std::string cause;
+  for (const Endpoint& e : named_) {
+    const Addr& addr = hosts_.at(Key(e.host, e.port)).addr->Get();
+    pending |= addr.kind == Addr::Kind::kPending;
+    if (addr.kind == Addr::Kind::kFailed && cause.empty()) cause = addr.cause;
+    if (addr.kind != Addr::Kind::kBound) continue;
+    for (Endpoint found : addr.endpoints) {
+      found.weight = e.weight;
+      found.has_weight = e.has_weight;
+      all.push_back(std::move(found));
+    }
+  }
+  if (!all.empty() || named_.empty()) return Addr::Bound(std::move(all));
+  if (pending) return Addr::Pending();
+  return cause.empty() ? Addr::Neg() : Addr::Failed(std::move(cause));
+}
+
+}  // namespace trestle::namers

@@ -1,0 +1,47 @@
+// ResolvedSet: endpoints as somebody wrote them, hosts by address or by name, as one live Addr of
+// addresses. A host that does not resolve leaves out itself only; what was written about an
+// endpoint (its weight) holds for each of its host's addresses.
+//
+// Lifetime: the callback may destroy it. Threading: the control loop. Errors: in the Addr.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "naming/addr.h"
+#include "naming/inet.h"
+#include "naming/var.h"
+
+namespace trestle::namers {
+
+class ResolvedSet {
+ public:
+  ResolvedSet(naming::InetResolver* inet, std::function<void()> changed);
+  ResolvedSet(const ResolvedSet&) = delete;
+  ResolvedSet& operator=(const ResolvedSet&) = delete;
+
+  // Replaces the endpoints; hosts that stay keep what is known of them. Does not call back.
+  void Set(std::vector<naming::Endpoint> endpoints);
+  // kBound as soon as one host has an address (or nothing was written); else kPending while a first
+  // answer is out, kFailed with a cause if a host failed, kNeg if every host is said not to exist.
+  naming::Addr Value() const;
+
+ private:
+  struct Host {
+    std::shared_ptr<naming::Var<naming::Addr>> addr;
+    naming::Subscription changed;
+  };
+  using Key = std::pair<std::string, uint16_t>;
+
+  naming::InetResolver* inet_;
+  std::function<void()> changed_;
+  std::vector<naming::Endpoint> literal_;
+  std::vector<naming::Endpoint> named_;
+  std::map<Key, Host> hosts_;
+};
+
+}  // namespace trestle::namers
