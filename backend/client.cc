@@ -1,0 +1,174 @@
+#include "backend/client.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace trestle::backend {
+
+ClientMetrics::ClientMetrics(base::Scope* s)
+    : scope(s),
+      pool(s),
+      accrual(s->Child("failure_accrual")),
+      requeues(s->Child("retries")->counter("requeues")),
+      budget_exhausted(s->Child("retries")->counter("budget_exhausted")),
+      updates(s->Child("loadbalancer")->counter("updates")),
+      adds(s->Child("loadbalancer")->counter("adds")),
+      removes(s->Child("loadbalancer")->counter("removes")),
+      size(s->Child("loadbalancer")->gauge("size")),
+      budget(s->Child("retries")->gauge("budget")) {}
+
+Client::Client(net::EventLoop* loop, std::string id, Options options,
+               std::unique_ptr<net::Connector> connector, base::Random* random,
+               base::Scope* scope)
+    : loop_(loop),
+      id_(std::move(id)),
+      options_(options),
+      connector_(std::move(connector)),
+      random_(random),
+      metrics_(scope),
+      budget_(options_.budget),
+      addr_(std::make_shared<naming::Addr>(naming::Addr::Pending())),
+      balancer_(MakeBalancer(options_, random)),
+      wait_timer_(loop, [this] { OnWaitOver(); }) {}
+
+Client::~Client() {
+  metrics_.size->Add(-static_cast<int64_t>(endpoints_.size()));
+  while (call::Call* call = waiting_.Pop()) {
+    call->holder = nullptr;
+    call->Fail(call::Step::kBalance, base::Status(base::Code::kInternal, "shutting down"));
+  }
+}
+
+void Client::Update(std::shared_ptr<const naming::Addr> addr) {
+  using Kind = naming::Addr::Kind;
+  bool good = addr->kind == Kind::kBound || addr->kind == Kind::kNeg;
+  if (!good && addr_->kind == Kind::kBound) return;
+  metrics_.updates->Add();
+  addr_ = std::move(addr);
+  SetEndpoints(addr_->kind == Kind::kBound ? addr_->endpoints : std::vector<naming::Endpoint>());
+  if (addr_->kind != Kind::kPending) ServeWaiting();
+}
+
+// Keeps the endpoints that stay, with their pools.
+bool Client::SetEndpoints(const std::vector<naming::Endpoint>& named) {
+  EndpointOwner* self = this;
+  std::vector<std::unique_ptr<Endpoint>> next;
+  for (const naming::Endpoint& n : named) {
+    auto same = std::find_if(endpoints_.begin(), endpoints_.end(),
+                             [&n](const auto& e) { return e && e->named() == n; });
+    if (same != endpoints_.end()) {
+      next.push_back(std::move(*same));
+      continue;
+    }
+    auto address = net::Address::Parse(n.host, n.port);
+    if (!address.ok()) continue;  // a host that was not resolved
+    next.push_back(std::make_unique<Endpoint>(loop_, options_, connector_.get(), n, *address,
+                                              &metrics_.pool, &metrics_.accrual, random_, self));
+    next.back()->Warm();
+    metrics_.adds->Add();
+  }
+  auto old = std::move(endpoints_);
+  endpoints_ = std::move(next);
+  metrics_.size->Add(static_cast<int64_t>(endpoints_.size()) - static_cast<int64_t>(old.size()));
+  std::vector<Endpoint*> all;
+  all.reserve(endpoints_.size());
+  for (const auto& e : endpoints_) all.push_back(e.get());
+  balancer_->Update(all);
+  for (auto& e : old) {
+    if (!e) continue;
+    metrics_.removes->Add();
+    Endpoint* leaving = e.get();
+    leaving_.push_back(std::move(e));
+    leaving->Retire();
+  }
+  return !endpoints_.empty();
+}
+
+void Client::OnUnused(Endpoint* endpoint) {
+  auto it = std::find_if(leaving_.begin(), leaving_.end(),
+                         [endpoint](const auto& e) { return e.get() == endpoint; });
+  if (it == leaving_.end()) return;
+  loop_->DeleteLater(std::move(*it));
+  leaving_.erase(it);
+}
+
+void Client::Dispatch(call::Call* call) {
+  budget_.Deposit(loop_->Now());
+  Try(call);
+}
+
+void Client::Try(call::Call* call) {
+  using Kind = naming::Addr::Kind;
+  call->step = call::Step::kBalance;
+  if (addr_->kind == Kind::kPending) {
+    call->holder = this;
+    waiting_.Push(call);
+    call->request.Compact();
+    if (!wait_timer_.armed()) wait_timer_.ArmAt(call->bind_deadline);
+    return;
+  }
+  if (endpoints_.empty()) return FailUnbound(call);
+  Endpoint* endpoint = balancer_->Pick(*call, loop_->Now());
+  if (!endpoint) {
+    return call->Fail(call::Step::kBalance, base::Status(base::Code::kUnavailable,
+                                                         "every endpoint was tried"));
+  }
+  ++call->attempts;
+  endpoint->Take(call);
+}
+
+void Client::FailUnbound(call::Call* call) {
+  using Kind = naming::Addr::Kind;
+  std::string why = "the set is empty";
+  if (addr_->kind == Kind::kNeg) why = "the name is gone";
+  if (addr_->kind == Kind::kFailed) why = addr_->cause;
+  call->Fail(call::Step::kBalance,
+             base::Status(base::Code::kUnavailable, "no endpoint: " + why));
+}
+
+void Client::ServeWaiting() {
+  wait_timer_.Cancel();
+  call::Queue now;
+  now.TakeAll(&waiting_);
+  while (call::Call* call = now.Pop()) {
+    call->holder = nullptr;
+    Try(call);
+  }
+}
+
+void Client::OnWaitOver() {
+  while (!waiting_.empty() && waiting_.front()->bind_deadline <= loop_->Now()) {
+    call::Call* call = waiting_.Pop();
+    call->holder = nullptr;
+    call->Fail(call::Step::kBalance, base::Status(base::Code::kTimeout,
+                                                  "no address within bindingTimeoutMs"));
+  }
+  if (!waiting_.empty()) wait_timer_.ArmAt(waiting_.front()->bind_deadline);
+}
+
+void Client::OnCancel(call::Call* call) { waiting_.Remove(call); }
+
+void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step,
+                    const base::Status& why, bool left, bool reached) {
+  bool may_again = !left || call->idempotent;
+  if (!may_again || call->attempts >= call::Call::kMaxAttempts) return call->Fail(step, why);
+  if (!reached) {
+    // Nobody was reached there: go to the others, once each. That costs them no more than the call
+    // itself would have, so it is not taken from the budget.
+    call->tried[call->tried_count++] = endpoint;
+    if (call->tried_count >= endpoints_.size()) return call->Fail(step, why);
+  } else if (!budget_.Withdraw(loop_->Now())) {
+    metrics_.budget_exhausted->Add();
+    return call->Fail(step, base::Status(why.code(), why.message() +
+                                                         "; not sent again: requeueBudget is spent"));
+  }
+  metrics_.requeues->Add();
+  Try(call);
+}
+
+size_t Client::Out() const {
+  return static_cast<size_t>(std::count_if(endpoints_.begin(), endpoints_.end(),
+                                           [](const auto& e) { return e->accrual().out(); }));
+}
+
+}  // namespace trestle::backend

@@ -1,0 +1,41 @@
+#include "backend/endpoint.h"
+
+namespace trestle::backend {
+
+Endpoint::Endpoint(net::EventLoop* loop, const Options& options, net::Connector* connector,
+                   const naming::Endpoint& named, const net::Address& address,
+                   PoolMetrics* pool_metrics, AccrualMetrics* accrual_metrics,
+                   base::Random* random, EndpointOwner* owner)
+    : loop_(loop),
+      named_(named),
+      accrual_(options.accrual, accrual_metrics, random),
+      owner_(owner),
+      pool_(loop, options, connector, address, pool_metrics, this) {}
+
+void Endpoint::OnSuccess() {
+  --load_;
+  accrual_.OnSuccess();
+}
+
+void Endpoint::OnLetGo(bool out_of_time) {
+  --load_;
+  if (out_of_time) {
+    accrual_.OnFailure(loop_->Now());
+  } else {
+    accrual_.OnNothing();
+  }
+}
+
+void Endpoint::OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
+                      bool reached) {
+  --load_;
+  // An idle connection that the backend closed says nothing of its health.
+  if (left) {
+    accrual_.OnFailure(loop_->Now());
+  } else if (reached) {
+    accrual_.OnNothing();
+  }
+  owner_->OnLost(this, call, step, why, left, reached);
+}
+
+}  // namespace trestle::backend

@@ -1,0 +1,54 @@
+// What a backend client is told; bounds are this worker's share.
+//
+// Lifetime: outlives the Client that was made with it. Threading: read-only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/clock.h"
+
+namespace trestle::backend {
+
+struct PoolOptions {
+  uint32_t min_size = 0;
+  uint32_t max_size = 10'000;
+  uint32_t max_waiters = 10'000;
+  std::optional<base::Duration> idle_time;  // none: for ever
+};
+
+// How long an endpoint stays out: it grows from min to max, half of it by chance.
+struct Backoff {
+  base::Duration min = std::chrono::seconds(5);
+  base::Duration max = std::chrono::seconds(300);
+  bool jittered = true;
+};
+
+struct AccrualOptions {
+  bool enabled = true;
+  uint32_t failures = 5;  // in a row
+  Backoff backoff;
+  // After a connect failure, whatever `enabled` says.
+  Backoff connect_backoff{std::chrono::milliseconds(100), std::chrono::seconds(10), true};
+};
+
+struct BudgetOptions {
+  uint32_t min_retries_per_sec = 10;
+  double percent_can_retry = 0.2;
+  base::Duration ttl = std::chrono::seconds(10);
+};
+
+struct Options {
+  PoolOptions pool;
+  enum class Balance { kP2c, kRoundRobin } balance = Balance::kP2c;
+  uint32_t max_effort = 5;
+  AccrualOptions accrual;
+  BudgetOptions budget;
+  base::Duration connect_timeout = std::chrono::seconds(1);
+  std::optional<base::Duration> attempt_timeout;
+  std::optional<base::Duration> session_idle_time, session_life_time;
+  bool verify_seqid = true;
+  uint32_t max_frame_bytes = 16'384'000;
+};
+
+}  // namespace trestle::backend

@@ -1,0 +1,142 @@
+#include "call/call.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include "thrift/frame.h"
+
+namespace trestle::call {
+namespace {
+
+// A failure's text is one line whatever a peer put into it.
+std::string OneLine(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
+}  // namespace
+
+const char* StepName(Step step) {
+  static constexpr const char* kNames[] = {"identify", "bind", "balance", "connect", "dispatch",
+                                           "reply"};
+  return kNames[static_cast<size_t>(step)];
+}
+
+std::string_view BareMethod(std::string_view message_name) {
+  size_t colon = message_name.find(':');
+  if (colon == std::string_view::npos || colon + 1 == message_name.size()) return message_name;
+  if (message_name.find(':', colon + 1) != std::string_view::npos) return message_name;
+  return message_name.substr(colon + 1);
+}
+
+void Call::EndWith(End end) {
+  assert(end_ == End::kOpen);
+  end_ = end;
+  holder = nullptr;
+  if (observer) observer->OnEnded(this);
+  if (sink) sink->OnEnded(this);
+}
+
+void Call::Reply(base::Buffer frame, thrift::ReplyKind kind) {
+  reply = std::move(frame);
+  reply_kind = kind;
+  EndWith(End::kReplied);
+}
+
+void Call::Fail(Step at, const base::Status& status) {
+  failed_step = at;
+  failed_code = status.code();
+  failure = std::string("trestle: ") + StepName(at);
+  if (logical) failure += ": " + *logical;
+  if (concrete) failure += ": " + *concrete;
+  failure = OneLine(failure + ": " + status.message());
+  EndWith(End::kFailed);
+}
+
+void Call::OnewayDone() { EndWith(End::kOneway); }
+
+void Call::Cancel() {
+  if (ended()) return;
+  if (holder) std::exchange(holder, nullptr)->OnCancel(this);
+  EndWith(End::kCancelled);
+}
+
+void Call::TimeOut(const base::Status& status) {
+  if (ended()) return;
+  out_of_time = true;
+  if (holder) std::exchange(holder, nullptr)->OnCancel(this);
+  Fail(step, status);
+}
+
+void Call::Reset() {
+  assert(!in_);
+  request.Clear();
+  envelope = {};
+  header_bytes.Clear();
+  header.reset();
+  default_dest = logical = concrete = nullptr;
+  reply.Clear();
+  failure.clear();
+  holder = nullptr;
+  sink = observer = nullptr;
+  context = nullptr;
+  step = Step::kIdentify;
+  out_of_time = false;
+  attempts = tried_count = 0;
+  idempotent = false;
+  end_ = End::kOpen;
+}
+
+Queue::~Queue() {
+  while (first_) Pop();
+}
+
+void Queue::Push(Call* call) {
+  assert(!call->in_);
+  call->in_ = this;
+  call->next_ = nullptr;
+  call->previous_ = last_;
+  (last_ ? last_->next_ : first_) = call;
+  last_ = call;
+  ++size_;
+}
+
+Call* Queue::Pop() {
+  Call* call = first_;
+  if (call) Remove(call);
+  return call;
+}
+
+void Queue::Remove(Call* call) {
+  if (call->in_ != this) return;
+  (call->previous_ ? call->previous_->next_ : first_) = call->next_;
+  (call->next_ ? call->next_->previous_ : last_) = call->previous_;
+  call->next_ = call->previous_ = nullptr;
+  call->in_ = nullptr;
+  --size_;
+}
+
+void Queue::TakeAll(Queue* other) {
+  while (Call* call = other->Pop()) Push(call);
+}
+
+void PutSeqid(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& envelope,
+              int32_t seqid, base::Arena* arena) {
+  constexpr uint32_t kLength = 4;
+  if (protocol == thrift::Protocol::kBinary) {
+    char* head = frame->Front(kLength + envelope.size);
+    thrift::PatchBinarySeqid(head + kLength, envelope, seqid);
+    return;
+  }
+  uint32_t size = thrift::EnvelopeSize(protocol, envelope.name, seqid);
+  base::Slice head = arena->Allot(kLength + size);
+  thrift::EncodeEnvelope(protocol, envelope.type, envelope.name, seqid, head.data() + kLength);
+  frame->TrimFront(kLength + envelope.size);
+  thrift::WriteU32(head.data(), static_cast<uint32_t>(size + frame->size()));
+  frame->Prepend(std::move(head));
+}
+
+}  // namespace trestle::call

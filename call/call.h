@@ -1,0 +1,164 @@
+// Call: one request of a client on its way to a backend, and its one Reply.
+//
+// A server session makes it, the router names it, a backend session answers it. Exactly one of Reply(),
+// Fail() and OnewayDone() ends it; or Cancel(), when its client is gone.
+//
+// Lifetime: owned by the server session that made it until it was ended; whoever works on it in between
+// is its Holder and lets go when told OnCancel. Threading: one worker's loop. Errors: a Failure carries
+// the step that made it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "thrift/message.h"
+#include "thrift/ttwitter.h"
+
+namespace trestle::call {
+
+class Call;
+
+// The step of a call's way that failed.
+enum class Step : uint8_t { kIdentify, kBind, kBalance, kConnect, kDispatch, kReply };
+const char* StepName(Step step);  // "identify", "bind", …
+
+// How a call ended.
+enum class End : uint8_t {
+  kOpen,       // not yet
+  kReplied,    // with a backend's reply
+  kFailed,     // with an error of the router's own
+  kOneway,     // oneway: written
+  kCancelled,  // the client is gone
+};
+
+// Whoever has the call in hand at the moment: a queue for a name, a pool, a backend session.
+class Holder {
+ public:
+  virtual ~Holder() = default;
+  // The client is gone, or the call ran out of time: forget the call now.
+  virtual void OnCancel(Call* call) = 0;
+};
+
+// Who hears that a call has ended. It is told once, by the first End that is not kOpen.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void OnEnded(Call* call) = 0;
+};
+
+// Calls that wait for something, in order; a call is in at most one.
+class Queue;
+
+class Call {
+ public:
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // --- the request, as the server session read it ---
+  // The frame: `length:4 message`, without a TTwitter header. Given up once it was written, unless the
+  // call may be sent again.
+  base::Buffer request;
+  bool idempotent = false;  // may be sent again after it was written
+  thrift::Protocol protocol = thrift::Protocol::kBinary;
+  thrift::Envelope envelope;  // of the message in `request`; its name is `method`
+  std::string method;         // the message name: "userService:addUser"; outlives `request`
+  bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
+  base::Buffer header_bytes;                         // TTwitter: what `header` points into
+  std::optional<thrift::RequestHeader> header;       // TTwitter: what the client sent beside
+  const std::string* default_dest = nullptr;         // the server's `dest`; outlives the call
+  base::TimePoint start{};
+
+  // --- the names, once known; they outlive the call ---
+  const std::string* logical = nullptr;   // "/thrift/userService/addUser"
+  const std::string* concrete = nullptr;  // "/#/io.l5d.fs/users"
+
+  // --- the end ---
+  // `frame`: `length:4 message`, with the caller's seqid.
+  void Reply(base::Buffer frame, thrift::ReplyKind kind);
+  void Fail(Step at, const base::Status& status);
+  void OnewayDone();
+  // Ends the call without an answer; its Holder lets go.
+  void Cancel();
+  // Takes it from its Holder and fails it where it stands: its whole time is over.
+  void TimeOut(const base::Status& status);
+
+  End end() const { return end_; }
+  bool ended() const { return end_ != End::kOpen; }
+  base::Buffer reply;                                                  // kReplied
+  thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;          // kReplied
+  Step failed_step = Step::kIdentify;                                  // kFailed
+  base::Code failed_code = base::Code::kOk;                            // kFailed
+  std::string failure;  // kFailed: "trestle: bind: /thrift/users: …", one line
+
+  // --- for who works on it ---
+  Holder* holder = nullptr;
+  Observer* sink = nullptr;      // the server session; told last
+  Observer* observer = nullptr;  // the router; told first
+  uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
+  Step step = Step::kIdentify;   // where it stands
+  bool out_of_time = false;      // TimeOut() is why its Holder lets go
+  uint32_t attempts = 0;         // how often it was sent or tried to be
+  static constexpr uint32_t kMaxAttempts = 8;
+  const void* tried[kMaxAttempts] = {};  // endpoints that could not be reached for it
+  uint32_t tried_count = 0;
+  void* context = nullptr;       // the router's own
+  base::TimePoint bind_deadline{};
+  base::TimePoint attempt_start{};
+
+  // Makes it as new, to be used again; keeps memory.
+  void Reset();
+
+ private:
+  friend class Queue;
+  void EndWith(End end);
+  End end_ = End::kOpen;
+  Call* next_ = nullptr;
+  Call* previous_ = nullptr;
+  Queue* in_ = nullptr;
+};
+
+class Queue {
+ public:
+  Queue() = default;
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+  ~Queue();
+  bool empty() const { return first_ == nullptr; }
+  uint32_t size() const { return size_; }
+  Call* front() const { return first_; }
+  void Push(Call* call);
+  Call* Pop();
+  void Remove(Call* call);
+  // Takes all calls out of `other`.
+  void TakeAll(Queue* other);
+
+ private:
+  Call* first_ = nullptr;
+  Call* last_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+// Where calls go: the router implements it, a server session calls it.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // The call may end before this returns.
+  virtual void Handle(Call* call) = 0;
+};
+
+// "addUser" of "userService:addUser": exactly two pieces; else the whole name.
+std::string_view BareMethod(std::string_view message_name);
+
+// Puts `seqid` into the message of `frame` (`length:4 message`), whose envelope is given. In binary the
+// four bytes are overwritten; in compact the length of the envelope may change, so a new head is made
+// in `arena` and the body stays where it is.
+void PutSeqid(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& envelope,
+              int32_t seqid, base::Arena* arena);
+
+}  // namespace trestle::call

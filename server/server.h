@@ -1,0 +1,81 @@
+// Server: all client connections of one configured server on one worker.
+//
+// Lifetime: of its worker; sessions die with it. Threading: its worker's loop. Errors: bad bytes close
+// the connection they came from, with a counter and a rate-limited log line.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/metrics.h"
+#include "call/call.h"
+#include "call/failure_counters.h"
+#include "net/event_loop.h"
+#include "net/transport.h"
+#include "server/options.h"
+
+namespace trestle::server {
+
+class ThriftSession;
+
+// The cells of rt/LABEL/server/IP/PORT.
+struct ServerMetrics {
+  explicit ServerMetrics(base::Scope* scope);
+  base::Scope* scope;
+  base::Counter *requests, *success;
+  call::FailureCounters failures;
+  base::Counter *results, *declared_exceptions, *application_exceptions, *router_errors;
+  base::Counter *oneways, *cancelled, *refused, *upgrades;
+  base::Counter *connects, *closes, *malformed, *received_bytes, *sent_bytes;
+  base::Gauge *connections, *pending;
+  base::Histogram *latency, *request_bytes, *response_bytes, *connection_requests;
+};
+
+class Server {
+ public:
+  // `handler` and `scope` outlive it.
+  Server(net::EventLoop* loop, Options options, call::Handler* handler, base::Scope* scope);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Takes a fresh connection.
+  void Accept(std::unique_ptr<net::Transport> transport);
+  // Lets calls in flight finish; `drained` is called when no connection is left (perhaps at once).
+  void Drain(std::function<void()> drained);
+  // Closes everything now; calls in flight are cancelled.
+  void CloseAll();
+  size_t connections() const { return sessions_.size(); }
+
+  // --- for its sessions ---
+  net::EventLoop* loop() { return loop_; }
+  const Options& options() const { return options_; }
+  call::Handler* handler() { return handler_; }
+  ServerMetrics& metrics() { return metrics_; }
+  bool draining() const { return draining_; }
+  std::unique_ptr<call::Call> TakeCall();
+  void GiveBack(std::unique_ptr<call::Call> call);
+  // False when one more call would be over the bound.
+  bool Admit();
+  void Remove(ThriftSession* session);
+  void CountBadBytes(const net::Peer& peer, const std::string& why);
+
+ private:
+  net::EventLoop* loop_;
+  Options options_;
+  call::Handler* handler_;
+  ServerMetrics metrics_;
+  std::unordered_set<ThriftSession*> sessions_;
+  std::vector<std::unique_ptr<call::Call>> free_calls_;
+  uint32_t calls_ = 0;
+  bool draining_ = false;
+  std::function<void()> drained_;
+  base::TimePoint last_logged_{};
+  uint64_t unlogged_ = 0;
+};
+
+}  // namespace trestle::server
