@@ -1,0 +1,106 @@
+"""A Thrift client in bytes: it sends what a test says and reads whole frames."""
+
+import socket
+import struct
+
+import wire
+
+# How long a test waits for what must come. Nothing depends on it but how soon a failure is told.
+PATIENCE = 30
+
+
+class Closed(Exception):
+    """The peer ended the connection (or reset it) where a frame was expected."""
+
+
+class Client:
+    def __init__(self, port, protocol=wire.Binary, host="127.0.0.1"):
+        self.protocol = protocol
+        self.upgraded = False
+        self.seqid = 0
+        self.socket = socket.create_connection((host, port), timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def reset(self):
+        """Ends the connection as a process that crashed does."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def send_bytes(self, data):
+        self.socket.sendall(data)
+
+    def send(self, kind, name, seqid, fields=(), **header):
+        self.send_bytes(self.framed(kind, name, seqid, fields, **header))
+
+    def framed(self, kind, name, seqid, fields=(), **header):
+        payload = self.protocol.message(kind, name, seqid, fields)
+        if self.upgraded:
+            payload = wire.request_header(self.protocol, **header) + payload
+        return wire.frame(payload)
+
+    def receive_bytes(self, count):
+        data = b""
+        while len(data) < count:
+            try:
+                more = self.socket.recv(count - len(data))
+            except ConnectionError as failure:
+                raise Closed(str(failure)) from failure
+            if not more:
+                raise Closed(f"end of stream after {len(data)} of {count} bytes")
+            data += more
+        return data
+
+    def receive(self):
+        """The next message; on an upgraded connection a ResponseHeader stands before it."""
+        payload = self.receive_bytes(struct.unpack(">i", self.receive_bytes(4))[0])
+        if self.upgraded:
+            reader = wire.Reader(payload)
+            self.protocol.read_struct(reader)
+            payload = payload[reader.at:]
+        return wire.parse(self.protocol, payload)
+
+    def call(self, name, fields=(), seqid=None, **header):
+        """Sends a call and gives its reply, which must have the call's seqid."""
+        if seqid is None:
+            self.seqid += 1
+            seqid = self.seqid
+        self.send(wire.CALL, name, seqid, fields, **header)
+        reply = self.receive()
+        if reply.seqid != seqid:
+            raise AssertionError(f"{name}: seqid {seqid} came back as {reply.seqid}")
+        return reply
+
+    def text(self, name, argument="", **header):
+        """The result of a call with one string for argument, or the text of its exception."""
+        reply = self.call(name, [(1, "string", argument)], **header)
+        value = reply.fields.get(1 if reply.kind == wire.EXCEPTION else 0, b"")
+        return value.decode()
+
+    def oneway(self, name, argument="", seqid=7, **header):
+        self.send(wire.ONEWAY, name, seqid, [(1, "string", argument)], **header)
+
+    def upgrade(self):
+        """TTwitter's upgrade; gives the answer to it."""
+        self.send(wire.CALL, wire.UPGRADE, 0)
+        answer = self.receive()
+        self.upgraded = answer.kind != wire.EXCEPTION
+        return answer
+
+    def finish_sending(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def is_closed(self):
+        """Waits until the peer ends the connection; what it still sends must be nothing."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionError:
+            return True

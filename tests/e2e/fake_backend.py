@@ -1,0 +1,217 @@
+"""A Thrift server that does what the method's name says, well or badly.
+
+A method is known by the part of the message name after the colon:
+  void declared application bare otherName     the kinds of replies, and names of replies
+  echo                                         gives argument 1 back
+  hold                                         answers once release(argument 1) was said
+  wrongSeqid wrongName wrongType garbage garbageBytes truncated halfFrame hugeFrame emptyFrame
+  twice closeBefore resetBefore                what a backend must not do
+anything else is answered with the text "NAME MESSAGE-NAME", NAME being the backend's own.
+"""
+
+import collections
+import json
+import socket
+import struct
+import threading
+
+import wire
+from client import PATIENCE
+
+
+class FakeBackend:
+    def __init__(self, name, protocol=wire.Binary, port=0):
+        self.name, self.protocol = name, protocol
+        self.lock = threading.Condition()
+        self.seen = []  # the messages, in order of arrival
+        self.released = set()
+        self.connections = set()
+        self.accepted = 0
+        self.running = collections.Counter()  # how many messages of a method wait for their reply
+        self.most_running = 0
+        self.port = port
+        self.listener = None
+        self.start()
+
+    def start(self):
+        """Listens, at the same port as before if there was one."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(256)
+        self.port = listener.getsockname()[1]
+        self.listener = listener
+        threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
+
+    def stop(self):
+        """Refuses connections and ends those there are."""
+        if self.listener:
+            # A thread in accept() keeps the socket open; shutdown wakes it.
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.listener = None
+        with self.lock:
+            connections = list(self.connections)
+            self.lock.notify_all()
+        for connection in connections:
+            self.end(connection)
+
+    @staticmethod
+    def end(connection):
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it ended by itself
+
+    def accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.accepted += 1
+                self.connections.add(connection)
+                self.lock.notify_all()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        stream = connection.makefile("rb")
+        try:
+            while len(head := stream.read(4)) == 4:
+                payload = stream.read(struct.unpack(">i", head)[0])
+                if not self.answer(connection, wire.parse(self.protocol, payload)):
+                    break
+        except (OSError, wire.Malformed):
+            pass  # the router ended it, or stop() did; or a test sent arguments that are none
+        finally:
+            self.end(connection)
+            stream.close()
+            connection.close()
+            with self.lock:
+                self.connections.discard(connection)
+                self.lock.notify_all()
+
+    def answer(self, connection, message):
+        """False ends the connection."""
+        with self.lock:
+            self.seen.append(message)
+            self.running[message.name] += 1
+            self.most_running = max(self.most_running, sum(self.running.values()))
+            self.lock.notify_all()
+        try:
+            method = message.name.split(":")[-1]
+            return getattr(self, "do_" + method, self.do_other)(connection, message)
+        finally:
+            with self.lock:
+                self.running[message.name] -= 1
+
+    def reply(self, connection, message, fields, **changed):
+        parts = {"kind": wire.REPLY, "name": message.name, "seqid": message.seqid, **changed}
+        if message.kind == wire.CALL:
+            connection.sendall(wire.frame(self.protocol.message(fields=fields, **parts)))
+        return True
+
+    def text(self, message):
+        return [(0, "string", f"{self.name} {message.name}")]
+
+    # What a test waits for.
+
+    def wait(self, condition):
+        with self.lock:
+            return self.lock.wait_for(condition, PATIENCE)
+
+    def calls(self, method):
+        return [message for message in list(self.seen) if message.name.split(":")[-1] == method]
+
+    def wait_calls(self, method, count):
+        return self.wait(lambda: len(self.calls(method)) >= count)
+
+    def release(self, argument):
+        with self.lock:
+            self.released.add(argument.encode())
+            self.lock.notify_all()
+
+    # Good answers.
+
+    def do_other(self, connection, message):
+        return self.reply(connection, message, self.text(message))
+
+    def do_void(self, connection, message):
+        return self.reply(connection, message, [])
+
+    def do_declared(self, connection, message):
+        return self.reply(connection, message, [(1, "struct", [(1, "string", "no such user")])])
+
+    def application(self, connection, message, **changed):
+        fields = [(1, "string", "Invalid method name"), (2, "i32", wire.UNKNOWN_METHOD)]
+        return self.reply(connection, message, fields, kind=wire.EXCEPTION, **changed)
+
+    def do_application(self, connection, message):
+        return self.application(connection, message)
+
+    def do_otherName(self, connection, message):
+        return self.application(connection, message, name="a name of its own")
+
+    def do_bare(self, connection, message):
+        return self.reply(connection, message, self.text(message), name="bare")
+
+    def do_echo(self, connection, message):
+        return self.reply(connection, message, [(0, "string", message.fields.get(1, b""))])
+
+    def do_hold(self, connection, message):
+        key = message.fields[1]
+        self.wait(lambda: key in self.released or self.listener is None)
+        return self.reply(connection, message, [(0, "string", key)])
+
+    def do_seen(self, connection, message):
+        kinds = [[one.kind, one.name] for one in self.seen]
+        return self.reply(connection, message, [(0, "string", json.dumps(kinds))])
+
+    # Bad ones.
+
+    def do_wrongSeqid(self, connection, message):
+        return self.reply(connection, message, self.text(message), seqid=message.seqid ^ 0x55)
+
+    def do_wrongName(self, connection, message):
+        return self.reply(connection, message, self.text(message), name="another")
+
+    def do_wrongType(self, connection, message):
+        return self.reply(connection, message, self.text(message), kind=wire.CALL)
+
+    def do_garbage(self, connection, message):
+        connection.sendall(wire.frame(b"\xde\xad\xbe\xef" * 8))
+        return True
+
+    def do_garbageBytes(self, connection, message):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        return True
+
+    def do_truncated(self, connection, message):
+        payload = self.protocol.message(wire.REPLY, message.name, message.seqid, self.text(message))
+        connection.sendall(wire.frame(payload[:8]))
+        return True
+
+    def do_halfFrame(self, connection, message):
+        payload = self.protocol.message(wire.REPLY, message.name, message.seqid, self.text(message))
+        connection.sendall(wire.frame(payload)[:-5])
+        return False
+
+    def do_hugeFrame(self, connection, message):
+        connection.sendall(b"\x7f\xff\xff\xff")
+        return True
+
+    def do_emptyFrame(self, connection, message):
+        connection.sendall(wire.frame(b""))
+        return True
+
+    def do_twice(self, connection, message):
+        self.reply(connection, message, self.text(message))
+        return self.reply(connection, message, self.text(message))
+
+    def do_closeBefore(self, connection, message):
+        return False
+
+    def do_resetBefore(self, connection, message):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
