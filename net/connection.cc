@@ -35,7 +35,11 @@ void Connection::OnReadable() {
     case IoResult::Kind::kEnd:
       ended_ = true;
       transport_->WatchRead(Transport::Watch::kHangup);
-      if (!closing_) owner_->OnEnd();
+      if (!closing_) {
+        owner_->OnEnd();
+      } else if (shut_) {
+        LastWritten();
+      }
       return;
     case IoResult::Kind::kBytes:
       break;
@@ -83,9 +87,22 @@ void Connection::Flush() {
     transport_->WatchWrite(false);
     if (ended_ || paused_) transport_->WatchRead(Transport::Watch::kHangup);
     owner_->OnFlushed();
-    if (closed_) return;
+  } else if (paused_) {
+    owner_->OnFlushed();
   }
-  if (closing_ && out_.empty()) Close();
+  if (!closed_ && closing_ && out_.empty()) LastWritten();
+}
+
+void Connection::LastWritten() {
+  if (ended_) {
+    Close();
+    owner_->OnClosed();
+    return;
+  }
+  if (shut_) return;
+  shut_ = true;
+  transport_->ShutdownWrite();
+  transport_->WatchRead(Transport::Watch::kRead);
 }
 
 void Connection::OnWritable() { Flush(); }
@@ -94,11 +111,14 @@ void Connection::OnHangup() { Gone(base::Code::kClosed, ECONNRESET); }
 
 void Connection::Gone(base::Code code, int error) {
   if (closed_) return;
-  bool tell = !closing_;
   base::Status why(code, std::string("connection to ") + peer().address.Show() + " broke: " +
                              std::strerror(error));
   Close();
-  if (tell) owner_->OnGone(why);
+  if (closing_) {
+    owner_->OnClosed();
+  } else {
+    owner_->OnGone(why);
+  }
 }
 
 void Connection::PauseReading() {
@@ -117,12 +137,9 @@ void Connection::ResumeReading() {
 void Connection::CloseAfterWrites() {
   if (closed_ || closing_) return;
   closing_ = true;
+  paused_ = false;
   in_.Clear();
-  if (!out_.empty()) {
-    loop_->AtTurnEnd(this);
-    return;
-  }
-  Close();
+  if (!blocked_) loop_->AtTurnEnd(this);
 }
 
 void Connection::Close(bool reset) {

@@ -30,8 +30,10 @@ class Connection final : private Transport::Events, private TurnEnd {
     virtual void OnEnd() = 0;
     // The stream is broken: a reset, or a failed write.
     virtual void OnGone(const base::Status& why) = 0;
-    // All output has been handed to the system (after it had to wait).
+    // All output has been handed to the system, after it had to wait or while reading was paused.
     virtual void OnFlushed() {}
+    // The close that CloseAfterWrites asked for is done.
+    virtual void OnClosed() {}
   };
 
   Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Owner* owner);
@@ -45,13 +47,15 @@ class Connection final : private Transport::Events, private TurnEnd {
   void PauseReading();
   void ResumeReading();
   bool paused() const { return paused_; }
-  // Closes once the output is written; no more is read.
+  // Writes the output, says that no more comes, and closes when the peer has ended too: bytes that
+  // are still on their way here must not turn the end into a reset, which would take the last replies
+  // with it. What is read meanwhile is dropped. The owner bounds the wait by Close().
   void CloseAfterWrites();
   // Closes at once; `reset` tells the peer that it was no orderly end.
   void Close(bool reset = false);
   bool closed() const { return closed_; }
   bool ended() const { return ended_; }
-  // True between CloseAfterWrites and the close.
+  // True from CloseAfterWrites on.
   bool closing() const { return closing_; }
 
   size_t unsent() const { return out_.size(); }
@@ -71,6 +75,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   void OnHangup() override;
   void OnTurnEnd() override;
   void Flush();
+  void LastWritten();
   void Gone(base::Code code, int error);
   void Offer();
 
@@ -84,6 +89,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool ended_ = false;
   bool closing_ = false;
   bool closed_ = false;
+  bool shut_ = false;     // our end was said
   bool blocked_ = false;  // the system took less than it was given
 };
 
