@@ -103,7 +103,6 @@ struct BalancerConfig {
   enum class Kind { kP2c, kRoundRobin };
   Kind kind = Kind::kP2c;
   uint32_t max_effort = 5;  // picks of an endpoint that may find it out, before one is taken anyhow
-  bool enable_probation = false;
   friend bool operator==(const BalancerConfig&, const BalancerConfig&) = default;
 };
 
@@ -206,8 +205,8 @@ struct Config {
   Millis dns_refresh{5'000};        // ours: how often names in use are resolved again
   AdminConfig admin;
   std::vector<NamerConfig> namers;
-  std::vector<RouterConfig> routers;  // never empty in a Config without problems
-  std::vector<PrometheusConfig> prometheus;
+  std::vector<RouterConfig> routers;         // never empty in a Config without problems
+  std::vector<PrometheusConfig> prometheus;  // without `telemetry`: one with the defaults
 };
 
 }  // namespace trestle::conf

@@ -1,0 +1,55 @@
+#include "conf/options.h"
+
+namespace trestle::conf {
+namespace {
+
+template <class T, class U>
+void Take(const std::optional<T>& from, U* to) {
+  if (from) *to = *from;
+}
+
+}  // namespace
+
+ClientOptions ResolveClient(const ClientConfig& config, const naming::Path& id) {
+  ClientOptions options;
+  for (const ClientEntry& entry : config.entries) {
+    if (!entry.prefix.Matches(id)) continue;
+    Take(entry.host_connection_pool, &options.host_connection_pool);
+    Take(entry.request_attempt_timeout, &options.request_attempt_timeout);
+    Take(entry.load_balancer, &options.load_balancer);
+    Take(entry.fail_fast, &options.fail_fast);
+    Take(entry.failure_accrual, &options.failure_accrual);
+    Take(entry.requeue_budget, &options.requeue_budget);
+    Take(entry.client_session, &options.client_session);
+    Take(entry.socket_options, &options.socket_options);
+    Take(entry.connect_timeout, &options.connect_timeout);
+    Take(entry.verify_seqid, &options.verify_seqid);
+  }
+  return options;
+}
+
+ServiceOptions ResolveService(const ServiceConfig& config, const naming::Path& logical) {
+  ServiceOptions options;
+  for (const ServiceEntry& entry : config.entries) {
+    if (!entry.prefix.Matches(logical)) continue;
+    Take(entry.total_timeout, &options.total_timeout);
+    Take(entry.idempotent_methods, &options.idempotent_methods);
+  }
+  return options;
+}
+
+bool IsIdempotent(const ServiceOptions& service, std::string_view message_name) {
+  const size_t colon = message_name.find(':');
+  const bool is_multiplexed = colon != std::string_view::npos;
+  const std::string_view method = is_multiplexed ? message_name.substr(colon + 1) : message_name;
+  for (const std::string_view listed : service.idempotent_methods) {
+    if (listed == "*" || listed == message_name || listed == method) return true;
+    const bool whole_service =
+        is_multiplexed && listed.ends_with(":*") &&
+        listed.substr(0, listed.size() - 1) == message_name.substr(0, colon + 1);
+    if (whole_service) return true;
+  }
+  return false;
+}
+
+}  // namespace trestle::conf

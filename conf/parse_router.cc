@@ -1,0 +1,111 @@
+#include <algorithm>
+
+#include "conf/parts.h"
+
+namespace trestle::conf {
+namespace {
+
+constexpr uint32_t kMostCached = 10'000'000;
+constexpr uint32_t kLargestFrame = 1u << 30;
+
+const std::vector<std::string_view> kInterpretersNotYet = {
+    "io.l5d.namerd", "io.l5d.namerd.http",   "io.l5d.mesh",
+    "io.l5d.fs",     "io.l5d.k8s.configMap", "io.l5d.consul.interpreter"};
+
+BindingCacheConfig ReadBindingCache(std::optional<Section> section) {
+  BindingCacheConfig cache;
+  if (!section) return cache;
+  cache.paths = section->Whole("paths", 1, kMostCached, cache.paths);
+  cache.trees = section->Whole("trees", 1, kMostCached, cache.trees);
+  cache.bounds = section->Whole("bounds", 1, kMostCached, cache.bounds);
+  cache.clients = section->Whole("clients", 1, kMostCached, cache.clients);
+  cache.negatives = section->Whole("negatives", 1, kMostCached, cache.negatives);
+  cache.local_dtabs = section->Whole("localDtabs", 1, kMostCached, cache.local_dtabs);
+  cache.idle_ttl = section->Time("idleTtlSecs", 1, cache.idle_ttl, 1000);
+  section->Done();
+  return cache;
+}
+
+// The dtab, or a problem at the line and column where it stops being one.
+Located<naming::Dtab> ReadDtab(Section* router) {
+  Located<naming::Dtab> dtab{{}, router->line(), router->KeyOf("dtab")};
+  const auto item = router->Take("dtab");
+  const auto text = router->Text("dtab");
+  if (!text) return dtab;
+  dtab.line = text->line;
+  size_t at = 0;
+  auto parsed = naming::Dtab::Parse(text->value, &at);
+  if (parsed.ok()) {
+    dtab.value = *std::move(parsed);
+    return dtab;
+  }
+  const std::string_view before = std::string_view(text->value).substr(0, at);
+  const auto lines = static_cast<int>(std::count(before.begin(), before.end(), '\n'));
+  const size_t column = before.size() - (before.rfind('\n') + 1) + 1;
+  std::string where = " (column " + std::to_string(column);
+  if (lines > 0) where += " of its line " + std::to_string(lines + 1);
+  // Only a "|" block keeps its lines, so only there the line of the file is known.
+  const int line = item->node->literal ? item->node->line + 1 + lines : text->line;
+  router->findings()->Wrong(line, dtab.key, parsed.status().message() + where + ")");
+  return dtab;
+}
+
+void ReadInterpreter(std::optional<Section> section) {
+  if (!section) return;
+  if (!section->Kind("kind", {"default"}, kInterpretersNotYet)) return;
+  section->Flag("experimental", false);
+  section->Done({{"transformers", "[]"}});
+}
+
+void ReadServers(Section* section, RouterConfig* router) {
+  for (const Item& item : section->List("servers")) {
+    router->servers.push_back(ReadServer(Section(item, section->findings())));
+  }
+  const auto written = section->Take("servers");
+  if (!written || (written->node->kind == YamlNode::Kind::kList && written->node->items.empty())) {
+    section->findings()->Wrong(written ? written->line : section->line(), section->KeyOf("servers"),
+                               "a router needs at least one server");
+  }
+}
+
+Located<std::string> ReadLabel(Section* section) {
+  Located<std::string> label{"thrift", section->line(), section->KeyOf("label")};
+  const auto written = section->Text("label");
+  if (!written) return label;
+  if (written->value.empty()) {
+    section->findings()->Wrong(written->line, written->key, "must not be empty");
+    return label;
+  }
+  return *written;
+}
+
+}  // namespace
+
+std::optional<RouterConfig> ReadRouter(Section section) {
+  if (!section.Kind("protocol", {"thrift"}, {"thriftmux", "mux", "http", "h2"})) {
+    return std::nullopt;
+  }
+  RouterConfig router;
+  router.line = section.line();
+  router.key = section.key();
+  router.label = ReadLabel(&section);
+  if (auto prefix = section.PathOf("dstPrefix")) router.dst_prefix = std::move(prefix->value);
+  router.dtab = ReadDtab(&section);
+  router.thrift_method_in_dst = section.Flag("thriftMethodInDst", router.thrift_method_in_dst);
+  router.thrift_protocol = section.Word("thriftProtocol", {"binary", "compact"}, 0) == 0
+                               ? thrift::Protocol::kBinary
+                               : thrift::Protocol::kCompact;
+  router.binding_timeout = section.Time("bindingTimeoutMs", 1, router.binding_timeout);
+  router.binding_cache = ReadBindingCache(section.Map("bindingCache"));
+  router.max_frame_bytes =
+      section.Whole("maxFrameBytes", 1024, kLargestFrame, router.max_frame_bytes);
+  ReadServers(&section, &router);
+  router.client = ReadClient(section.Map("client"));
+  router.service = ReadService(section.Map("service"));
+  ReadInterpreter(section.Map("interpreter"));
+  section.Flag("experimental", false);
+  section.Done({{"announcers", "[]"}, {"originator", "false"}});
+  return router;
+}
+
+}  // namespace trestle::conf

@@ -1,0 +1,33 @@
+#include "conf/parts.h"
+
+namespace trestle::conf {
+namespace {
+
+constexpr uint32_t kMostPipelined = 10'000;
+constexpr uint32_t kMostConnections = 10'000'000;
+constexpr uint32_t kAnyNumber = 2'147'483'647;
+
+}  // namespace
+
+ServerConfig ReadServer(Section section) {
+  ServerConfig server;
+  server.ip = section.Ip("ip", server.ip.value);
+  server.port = section.Port("port", server.port.value);
+  if (auto label = section.Text("label")) server.label = std::move(label->value);
+  server.max_concurrent_requests = section.MaybeWhole("maxConcurrentRequests", 1, kAnyNumber);
+  server.clear_context = section.Flag("clearContext", server.clear_context);
+  if (auto dest = section.PathOf("dest")) server.dest = std::move(dest->value);
+  server.max_pipelined = section.Whole("maxPipelined", 1, kMostPipelined, server.max_pipelined);
+  server.max_connections =
+      section.Whole("maxConnections", 1, kMostConnections, server.max_connections);
+  server.on_half_close = section.Word("onHalfClose", {"serve", "cancel"}, 0) == 0
+                             ? OnHalfClose::kServe
+                             : OnHalfClose::kCancel;
+  server.half_close_timeout = section.Time("halfCloseTimeoutMs", 0, server.half_close_timeout);
+  server.socket_options = MaybeSocketOptions(&section).value_or(SocketOptions{});
+  server.server_session = MaybeSessionBounds(&section, "serverSession").value_or(SessionBounds{});
+  section.Done({{"tls"}, {"announce", "[]"}, {"timeoutMs"}, {"thriftFramed", "true"}});
+  return server;
+}
+
+}  // namespace trestle::conf

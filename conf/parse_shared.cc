@@ -1,0 +1,42 @@
+#include "conf/parts.h"
+
+namespace trestle::conf {
+
+std::optional<SocketOptions> MaybeSocketOptions(Section* section) {
+  auto map = section->Map("socketOptions");
+  if (!map) return std::nullopt;
+  SocketOptions options;
+  options.no_delay = map->Flag("noDelay", options.no_delay);
+  options.reuse_addr = map->Flag("reuseAddr", options.reuse_addr);
+  options.reuse_port = map->Flag("reusePort", options.reuse_port);
+  options.keep_alive = map->Flag("keepAlive", options.keep_alive);
+  if (const auto backlog = map->MaybeWhole("backlog", 1, 65'535)) {
+    options.backlog = static_cast<int>(*backlog);
+  }
+  options.read_timeout = map->MaybeTime("readTimeoutMs", 1);
+  options.write_timeout = map->MaybeTime("writeTimeoutMs", 1);
+  map->Done();
+  return options;
+}
+
+std::optional<SessionBounds> MaybeSessionBounds(Section* section, std::string_view name) {
+  auto map = section->Map(name);
+  if (!map) return std::nullopt;
+  SessionBounds bounds;
+  bounds.idle_time = map->MaybeTime("idleTimeMs", 1);
+  bounds.life_time = map->MaybeTime("lifeTimeMs", 1);
+  map->Done();
+  return bounds;
+}
+
+NamePattern ReadPrefix(Section* section) {
+  if (!section->Need("prefix")) return {};
+  const auto text = section->Text("prefix");
+  if (!text) return {};
+  auto pattern = NamePattern::Parse(text->value);
+  if (pattern.ok()) return *std::move(pattern);
+  section->findings()->Wrong(text->line, text->key, pattern.status().message());
+  return {};
+}
+
+}  // namespace trestle::conf

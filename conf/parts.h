@@ -1,0 +1,38 @@
+// The parts of a configuration file, a function each: a Section in, a struct out.
+//
+// Lifetime, threading: pure. Errors: into the Findings of the section, with defaults in their
+// place.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "conf/config.h"
+#include "conf/section.h"
+
+namespace trestle::conf {
+
+// parse_admin.cc
+AdminConfig ReadAdmin(std::optional<Section> section);
+std::vector<PrometheusConfig> ReadTelemetry(Section* top);
+// parse_namer.cc
+std::vector<NamerConfig> ReadNamers(Section* top);
+// parse_router.cc; nothing for a router of a protocol that is not supported
+std::optional<RouterConfig> ReadRouter(Section section);
+// parse_server.cc
+ServerConfig ReadServer(Section section);
+// parse_client.cc
+ClientConfig ReadClient(std::optional<Section> section);
+// parse_service.cc
+ServiceConfig ReadService(std::optional<Section> section);
+
+// parse_shared.cc: what several parts have
+std::optional<SocketOptions> MaybeSocketOptions(Section* section);
+std::optional<SessionBounds> MaybeSessionBounds(Section* section, std::string_view name);
+// The prefix of an entry of io.l5d.static.
+NamePattern ReadPrefix(Section* section);
+
+// check.cc: what no part can see alone: two labels or sockets that are equal, calls without a bound
+void CheckWhole(const Config& config, Findings* findings);
+
+}  // namespace trestle::conf

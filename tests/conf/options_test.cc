@@ -1,0 +1,137 @@
+// The entries of io.l5d.static put together, and which calls may be sent again.
+#include "conf/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/conf/support.h"
+
+namespace trestle::conf {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+naming::Path Named(const std::string& text) { return *naming::Path::Parse(text); }
+
+RouterConfig Router(const std::string& more) {
+  Parsed parsed = Parse(WithRouter(more), "f");
+  EXPECT_EQ(ShowAll(parsed.problems), "");
+  return parsed.config.routers.at(0);
+}
+
+constexpr char kClients[] = R"(
+  client:
+    kind: io.l5d.static
+    configs:
+    - prefix: /
+      connectTimeoutMs: 1
+      requestAttemptTimeoutMs: 100
+    - prefix: /#/io.l5d.fs
+      connectTimeoutMs: 2
+      hostConnectionPool: {minSize: 3, maxSize: 4}
+    - prefix: /#/*/users
+      requestAttemptTimeoutMs: 200
+    - prefix: "/#/io.l5d.fs/{service}-v2"
+      hostConnectionPool: {maxWaiters: 5}
+      verifySeqid: false
+)";
+
+TEST(ResolveClientTest, AllThatMatchTheLaterOnesWin) {
+  const ClientConfig client = Router(kClients).client;
+  const ClientOptions other = ResolveClient(client, Named("/$/inet/host/1"));
+  EXPECT_EQ(other.connect_timeout, Millis(1));
+  EXPECT_EQ(other.request_attempt_timeout, Millis(100));
+  EXPECT_EQ(other.host_connection_pool, PoolConfig{});
+  EXPECT_TRUE(other.verify_seqid);
+
+  const ClientOptions users = ResolveClient(client, Named("/#/io.l5d.fs/users"));
+  EXPECT_EQ(users.connect_timeout, Millis(2));
+  EXPECT_EQ(users.request_attempt_timeout, Millis(200));
+  EXPECT_EQ(users.host_connection_pool.min_size, 3u);
+  EXPECT_EQ(users.host_connection_pool.max_size, 4u);
+
+  const ClientOptions of_rewrite = ResolveClient(client, Named("/#/other/users/x"));
+  EXPECT_EQ(of_rewrite.connect_timeout, Millis(1));
+  EXPECT_EQ(of_rewrite.request_attempt_timeout, Millis(200));
+}
+
+// A map is one value: of the two pools the later one holds, its other keys at their defaults.
+TEST(ResolveClientTest, MapsAreNotMixed) {
+  const ClientOptions options =
+      ResolveClient(Router(kClients).client, Named("/#/io.l5d.fs/users-v2"));
+  EXPECT_EQ(options.host_connection_pool.max_waiters, 5u);
+  EXPECT_EQ(options.host_connection_pool.min_size, PoolConfig{}.min_size);
+  EXPECT_EQ(options.host_connection_pool.max_size, PoolConfig{}.max_size);
+  EXPECT_EQ(options.connect_timeout, Millis(2));
+  EXPECT_FALSE(options.verify_seqid);
+}
+
+TEST(ResolveClientTest, TheOrderOfTheFileCountsNotTheLengthOfThePrefix) {
+  const ClientConfig client = Router(
+                                  "  client:\n    kind: io.l5d.static\n    configs:\n"
+                                  "    - {prefix: /a/b, failFast: true, connectTimeoutMs: 7}\n"
+                                  "    - {prefix: /a, failFast: false}\n")
+                                  .client;
+  EXPECT_FALSE(ResolveClient(client, Named("/a/b")).fail_fast);
+  EXPECT_EQ(ResolveClient(client, Named("/a/b")).connect_timeout, Millis(7));
+}
+
+TEST(ResolveClientTest, NoEntries) {
+  EXPECT_EQ(ResolveClient({}, Named("/a")), ClientOptions{});
+  EXPECT_EQ(ResolveClient(Router("  client: {kind: io.l5d.static, configs: []}\n").client, {}),
+            ClientOptions{});
+}
+
+TEST(ResolveServiceTest, ByTheLogicalName) {
+  const ServiceConfig service = Router(R"(
+  service:
+    kind: io.l5d.static
+    configs:
+    - prefix: /svc
+      totalTimeoutMs: 10
+      idempotentMethods: [get]
+    - prefix: /svc/users
+      totalTimeoutMs: 20
+    - prefix: /svc/users/add
+      idempotentMethods: []
+)")
+                                    .service;
+  EXPECT_EQ(ResolveService(service, Named("/svc/x")).total_timeout, Millis(10));
+  EXPECT_EQ(ResolveService(service, Named("/svc/users/get")).total_timeout, Millis(20));
+  EXPECT_THAT(ResolveService(service, Named("/svc/users/get")).idempotent_methods,
+              ElementsAre("get"));
+  EXPECT_THAT(ResolveService(service, Named("/svc/users/add")).idempotent_methods, IsEmpty());
+  EXPECT_EQ(ResolveService(service, Named("/other")), ServiceOptions{});
+}
+
+TEST(IdempotentTest, ByMethodOrServiceAndMethod) {
+  struct Row {
+    const char* listed;
+    const char* name;
+    bool expected;
+  };
+  for (const Row& row : std::initializer_list<Row>{
+           {"getUser", "getUser", true},
+           {"getUser", "userService:getUser", true},
+           {"getUser", "getUsers", false},
+           {"getUser", "getUser:addUser", false},
+           {"userService:getUser", "userService:getUser", true},
+           {"userService:getUser", "getUser", false},
+           {"userService:getUser", "otherService:getUser", false},
+           {"userService:*", "userService:getUser", true},
+           {"userService:*", "otherService:getUser", false},
+           {"userService:*", "userServices:getUser", false},
+           {"userService:*", "userService", false},
+           {"*", "getUser", true},
+           {"*", "a:b", true},
+           {"get*", "getUser", false},
+       }) {
+    const ServiceOptions service{std::nullopt, {"x", row.listed}};
+    EXPECT_EQ(IsIdempotent(service, row.name), row.expected) << row.listed << " " << row.name;
+  }
+  EXPECT_FALSE(IsIdempotent({}, "getUser"));
+}
+
+}  // namespace
+}  // namespace trestle::conf
