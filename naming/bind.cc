@@ -101,7 +101,8 @@ class Binding {
     return Ok(BoundTree::Neg());
   }
 
-  // Those that are ok, if any is; else the first failure; else pending.
+  // Those that are ok, if any is (one alone stands for itself, also a Fail); else the first
+  // failure; else pending.
   template <class T>
   BindResult Union(const std::vector<T>& parts, int depth) {
     std::vector<BoundTree::Weighted> good;

@@ -101,6 +101,8 @@ NameTree<T> Simplify(const NameTree<T>& tree) {
     return Tree::Alt(std::move(kept));
   }
   if (tree.kind == Kind::kUnion) {
+    // One part alone is that part, also a Fail.
+    if (tree.parts.size() == 1) return Simplify(tree.parts[0].tree);
     std::vector<typename Tree::Weighted> kept;
     for (const auto& part : tree.parts) {
       Tree simple = Simplify(part.tree);

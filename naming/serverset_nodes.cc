@@ -1,0 +1,176 @@
+// ParseServersetNodes: the JSON of members and vectors.
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "naming/serverset.h"
+#include "naming/text.h"
+
+namespace trestle::naming {
+namespace {
+
+using Json = nlohmann::json;
+
+// The first JSON value of the text; text after it is not looked at (Finagle's parser does not).
+// Null when it is no object.
+Json ParseObject(const std::string& text) {
+  // JSON may nest as deep as the text is long, and so would its destruction and comparison.
+  if (std::count(text.begin(), text.end(), '[') + std::count(text.begin(), text.end(), '{') >
+      1000) {
+    return nullptr;
+  }
+  try {
+    std::istringstream stream(text);
+    Json value;
+    stream >> value;
+    return value.is_object() ? value : Json(nullptr);
+  } catch (const Json::exception&) {
+    return nullptr;
+  }
+}
+
+const Json& Field(const Json& object, const char* name) {
+  static const Json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(name);
+  return found == object.end() ? kNull : *found;
+}
+
+// Of integers only what fits: Java's ints.
+std::optional<int64_t> Integer(const Json& value) {
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() &&
+      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int32_t>::max())) {
+    return std::nullopt;
+  }
+  const auto number = value.get<int64_t>();
+  if (number < std::numeric_limits<int32_t>::min()) return std::nullopt;
+  return number;
+}
+
+std::string Status(const Json& value) {
+  static const char* const kKnown[] = {"ALIVE",    "DEAD",    "STARTING",
+                                       "STOPPING", "STOPPED", "WARNING"};
+  if (value.is_string()) {
+    for (const char* known : kKnown) {
+      if (value.get<std::string>() == known) return known;
+    }
+  }
+  return "UNKNOWN";
+}
+
+std::map<std::string, std::string> Metadata(const Json& value) {
+  std::map<std::string, std::string> metadata;
+  if (!value.is_object()) return metadata;
+  for (const auto& [key, text] : value.items()) {
+    if (text.is_string()) metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+// Adds `endpoint` of a member: a name more for an address that it gave already, or a new entry.
+void AddEndpoint(const Json& endpoint, std::optional<std::string> name,
+                 const ServersetEntry& member, std::vector<ServersetEntry>* entries, size_t first) {
+  const Json& host = Field(endpoint, "host");
+  const std::optional<int64_t> port = Integer(Field(endpoint, "port"));
+  if (!host.is_string() || !port) return;
+  for (size_t i = first; i < entries->size(); ++i) {
+    ServersetEntry& entry = (*entries)[i];
+    if (entry.host == host.get<std::string>() && entry.port == *port) {
+      entry.names.push_back(std::move(name));
+      return;
+    }
+  }
+  ServersetEntry entry = member;
+  entry.host = host.get<std::string>();
+  entry.port = *port;
+  entry.names.push_back(std::move(name));
+  entries->push_back(std::move(entry));
+}
+
+void AddMember(const ServersetNode& node, std::vector<ServersetEntry>* entries) {
+  const Json object = ParseObject(node.data);
+  if (object.is_null()) return;
+  ServersetEntry member;
+  member.member = node.name;
+  member.status = Status(Field(object, "status"));
+  member.shard = Integer(Field(object, "shard"));
+  member.metadata = Metadata(Field(object, "metadata"));
+  const size_t first = entries->size();
+  AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, entries, first);
+  const Json& more = Field(object, "additionalEndpoints");
+  if (!more.is_object()) return;
+  for (const auto& [name, endpoint] : more.items()) {
+    AddEndpoint(endpoint, name, member, entries, first);
+  }
+}
+
+struct Selector {
+  std::string kind;  // "member", "shard", "inet"
+  std::string value;
+  double weight = 1.0;
+  double priority = 1.0;  // told apart only to see which vectors are equal
+  friend bool operator==(const Selector&, const Selector&) = default;
+};
+using Vector = std::vector<Selector>;
+
+bool Selects(const Selector& selector, const ServersetEntry& entry) {
+  if (selector.kind == "member") return entry.member == selector.value;
+  if (selector.kind == "shard") {
+    const auto shard = ParseInt32(selector.value);
+    return shard && entry.shard && *entry.shard == *shard;
+  }
+  const auto pieces = SplitDroppingEmptyTail(selector.value, ':');
+  if (pieces.size() != 2) return false;
+  const auto port = ParseInt32(pieces[1]);
+  return port && entry.host == pieces[0] && entry.port == *port;
+}
+
+Vector ParseVector(const ServersetNode& node) {
+  Vector vector;
+  const Json object = ParseObject(node.data);
+  const Json& list = Field(object, "vector");
+  if (!list.is_array()) return vector;
+  for (const Json& item : list) {
+    const Json& select = Field(item, "select");
+    if (!select.is_string()) continue;
+    const std::string text = select.get<std::string>();
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || text.find('=', equals + 1) != std::string::npos) continue;
+    Selector selector{text.substr(0, equals), text.substr(equals + 1)};
+    if (selector.kind != "member" && selector.kind != "shard" && selector.kind != "inet") continue;
+    if (Field(item, "weight").is_number()) selector.weight = Field(item, "weight").get<double>();
+    if (Field(item, "priority").is_number()) {
+      selector.priority = Field(item, "priority").get<double>();
+    }
+    vector.push_back(std::move(selector));
+  }
+  return vector;
+}
+
+}  // namespace
+
+std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes) {
+  std::vector<ServersetEntry> entries;
+  std::vector<Vector> vectors;
+  for (const ServersetNode& node : nodes) {
+    if (node.name.starts_with("member_")) AddMember(node, &entries);
+    if (!node.name.starts_with("vector_")) continue;
+    Vector vector = ParseVector(node);
+    // Finagle keeps the vectors in a set: equal ones count once.
+    if (std::find(vectors.begin(), vectors.end(), vector) == vectors.end()) {
+      vectors.push_back(std::move(vector));
+    }
+  }
+  for (ServersetEntry& entry : entries) {
+    for (const Vector& vector : vectors) {
+      for (const Selector& selector : vector) {
+        if (Selects(selector, entry)) entry.weight *= selector.weight;
+      }
+    }
+  }
+  return entries;
+}
+
+}  // namespace trestle::naming
