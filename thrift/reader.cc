@@ -81,20 +81,20 @@ bool Reader::Fixed32(uint32_t* value) {
   return true;
 }
 
-bool Reader::Varint(uint64_t most, uint64_t* value) {
+bool Reader::Varint(uint32_t bits, uint64_t* value) {
   uint64_t v = 0;
-  for (uint32_t shift = 0; shift < 70; shift += 7) {
+  for (uint32_t shift = 0; shift < bits; shift += 7) {
     uint8_t byte = 0;
     if (!Byte(&byte)) return false;
-    if (shift == 63 && byte > 1) return Fail("a varint is over 64 bits");
+    // The last byte that the range needs has only the bits that are left, and none follows it.
+    if (bits - shift < 7 && byte >> (bits - shift) != 0) break;
     v |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (v > most) return Fail("a varint is out of its range");
     if ((byte & 0x80) == 0) {
       *value = v;
       return true;
     }
   }
-  return Fail("a varint is over 10 bytes");
+  return Fail("a varint is out of its range");
 }
 
 bool Reader::Size(uint32_t* value) {
@@ -102,7 +102,7 @@ bool Reader::Size(uint32_t* value) {
     return Fixed32(value) && (*value <= INT32_MAX || Fail("a size is negative"));
   }
   uint64_t v = 0;
-  if (!Varint(UINT32_MAX, &v)) return false;
+  if (!Varint(32, &v)) return false;
   if (v > INT32_MAX) return Fail("a size is negative");
   *value = static_cast<uint32_t>(v);
   return true;
@@ -131,7 +131,7 @@ bool Reader::CompactField(uint8_t head, Field* field) {
   int64_t id = field->id + (head >> 4);
   if (head >> 4 == 0) {
     uint64_t v = 0;
-    if (!Varint(UINT16_MAX, &v)) return false;
+    if (!Varint(16, &v)) return false;
     id = Unzigzag(v);
   }
   if (id > INT16_MAX) return Fail("a field id is out of its range");
@@ -153,7 +153,7 @@ bool Reader::Bool(const Field& field, bool* value) {
 bool Reader::I32(int32_t* value) {
   if (protocol_ == Protocol::kCompact) {
     uint64_t v = 0;
-    if (!Varint(UINT32_MAX, &v)) return false;
+    if (!Varint(32, &v)) return false;
     *value = static_cast<int32_t>(Unzigzag(v));
     return true;
   }
@@ -166,7 +166,7 @@ bool Reader::I32(int32_t* value) {
 bool Reader::I64(int64_t* value) {
   uint64_t v = 0;
   if (protocol_ == Protocol::kCompact) {
-    if (!Varint(UINT64_MAX, &v)) return false;
+    if (!Varint(64, &v)) return false;
     *value = Unzigzag(v);
     return true;
   }
@@ -251,7 +251,7 @@ bool Reader::SkipValue(Type type, int depth) {
     case Type::kI32:
     case Type::kI64: {
       uint64_t v = 0;
-      return Varint(UINT64_MAX, &v);
+      return Varint(64, &v);
     }
     case Type::kBinary: {
       std::string_view bytes;

@@ -80,7 +80,9 @@ class Reader {
   bool Step(uint64_t n);
   bool Byte(uint8_t* value);
   bool Fixed32(uint32_t* value);
-  bool Varint(uint64_t most, uint64_t* value);
+  // At most `bits` bits, in no more bytes than those need: 3 for an id, 5 for a size, 10 for an
+  // i64.
+  bool Varint(uint32_t bits, uint64_t* value);
   // A size or count: never negative, never over 2^31 - 1.
   bool Size(uint32_t* value);
   bool ElementType(uint8_t wire, Type* type);

@@ -48,6 +48,7 @@ constexpr Case kCases[] = {
     {"half a head", kCompact, MessageType::kReply, "08", ReplyKind::kUnknown},
     {"half an id", kCompact, MessageType::kReply, "0cfeff", ReplyKind::kUnknown},
     {"id over 16 bits", kCompact, MessageType::kReply, "0cffff04", ReplyKind::kUnknown},
+    {"id of 4 bytes", kCompact, MessageType::kReply, "0c80808000", ReplyKind::kUnknown},
     {"no type", kCompact, MessageType::kReply, "0e00", ReplyKind::kUnknown},
     {"a stop with a step", kCompact, MessageType::kReply, "10", ReplyKind::kUnknown},
     {"exception", kCompact, MessageType::kException, "18", ReplyKind::kApplicationException},
