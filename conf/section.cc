@@ -13,7 +13,7 @@ namespace trestle::conf {
 namespace {
 
 constexpr size_t kMostProblems = 100;
-constexpr size_t kMostSteps = 200'000;
+constexpr size_t kMostSteps = 50'000;
 constexpr uint32_t kMostTime = 2'147'483'647;  // Linkerd's, in either unit
 
 // The whole of `text` as a number.

@@ -327,7 +327,7 @@ TEST(BadFileTest, AliasesThatMultiplyAreRefused) {
   const auto parsed = Parse(text, "f");
   EXPECT_FALSE(parsed.ok());
   EXPECT_THAT(Shown(parsed.problems),
-              testing::Contains(testing::HasSubstr("more than 200000 keys and items")));
+              testing::Contains(testing::HasSubstr("more than 50000 keys and items")));
   EXPECT_LT(parsed.config.routers.size(), 1001u);
 }
 
