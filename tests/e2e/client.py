@@ -6,7 +6,7 @@ import struct
 import wire
 
 # How long a test waits for what must come. Nothing depends on it but how soon a failure is told.
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Closed(Exception):
