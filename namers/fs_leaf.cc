@@ -20,12 +20,12 @@ struct Contents {
   int error = 0;  // an errno
   bool regular = false;
   base::WallTime modified{};
-  std::string text;  // at most kFsMaxBytes + 1
+  std::string text;  // somewhat over naming::kMaxFsFileBytes at most, so that it can be told
 };
 
 void ReadAll(int fd, Contents* into) {
   char bytes[16 * 1024];
-  while (into->text.size() <= kFsMaxBytes) {
+  while (into->text.size() <= naming::kMaxFsFileBytes) {
     ssize_t n = read(fd, bytes, sizeof bytes);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) into->error = errno;
@@ -110,8 +110,13 @@ void FsLeaf::FollowEnd(bool settled) {
       quiet_.Cancel();
       return Read(Reason::kWhole);
     case Trail::End::Kind::kMissing:
-    case Trail::End::Kind::kDirectory:
-      return SetAbsent();
+    case Trail::End::Kind::kDirectory: {
+      SetAbsent();
+      // A link that led nowhere leads to a directory now: longer names may be files in it.
+      bool directory = end.kind == Trail::End::Kind::kDirectory;
+      if (std::exchange(directory_, directory) != directory) NotifyAll();
+      return;
+    }
     case Trail::End::Kind::kFailed:
       if (presence_ == Presence::kThere) return SetBad(end.reason);
       if (presence_ == Presence::kUnknown) reason_ = end.reason;
@@ -138,8 +143,7 @@ void FsLeaf::Read(Reason why) {
     waited_ = true;
     return quiet_.Arm(kFsUnfinished);
   }
-  Addr addr = contents.text.size() > kFsMaxBytes ? Addr::Failed("file over 500 kB")
-                                                 : naming::ParseFsFile(contents.text);
+  Addr addr = naming::ParseFsFile(contents.text);
   if (addr.kind != Addr::Kind::kBound) {
     SetBad(addr.cause);
   } else {
@@ -160,7 +164,7 @@ void FsLeaf::SetAbsent() {
 }
 
 void FsLeaf::SetBad(const std::string& cause) {
-  LOG_EVERY_T(WARNING, 1) << shown_ << ": " << cause
+  LOG_EVERY_T(WARNING, 1) << (cause.starts_with('/') ? "" : shown_ + ": ") << cause
                           << (good_ ? "; the last good endpoints stay" : "");
   if (good_) {
     stale_ = cause;

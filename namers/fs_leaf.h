@@ -28,9 +28,8 @@ inline constexpr base::Duration kFsQuiet = std::chrono::milliseconds(50);
 // If then it is empty or its last line has no end, its writer may only be slow: the last good
 // endpoints stay for so long more.
 inline constexpr base::Duration kFsUnfinished = std::chrono::milliseconds(500);
-inline constexpr size_t kFsMaxBytes = 500 * 1000;
 
-// Changes (as a Source) when the file comes or goes.
+// Changes (as a Source) when the file comes or goes, or a directory stands in its place.
 class FsLeaf final : public naming::Source, public std::enable_shared_from_this<FsLeaf> {
  public:
   enum class Presence {
@@ -66,9 +65,10 @@ class FsLeaf final : public naming::Source, public std::enable_shared_from_this<
   net::Timer quiet_;
   Presence presence_ = Presence::kUnknown;
   std::string reason_;
-  bool good_ = false;    // set_ has what was read from a good file
-  bool waited_ = false;  // kFsUnfinished has been given
-  std::string stale_;    // why set_ is not what the file says now
+  bool directory_ = false;  // the name leads to a directory
+  bool good_ = false;       // set_ has what was read from a good file
+  bool waited_ = false;     // kFsUnfinished has been given
+  std::string stale_;       // why set_ is not what the file says now
   naming::Var<naming::Addr> addr_;
 };
 
