@@ -70,7 +70,8 @@ class HttpServer {
  public:
   using Handler = std::function<HttpReply(const HttpRequest&)>;
   // Answers once, now or later, on the loop; more answers are ignored, and so is one to a client
-  // that is gone. When the last copy goes unanswered, the client gets a 500.
+  // that is gone (a half-closed connection counts as gone). When the last copy goes unanswered, the
+  // client gets a 500.
   using Replier = std::function<void(HttpReply)>;
   using AsyncHandler = std::function<void(const HttpRequest&, Replier)>;
 
