@@ -1,7 +1,7 @@
 // FrameDecoder: cuts `length:4 message` frames out of what was read.
 //
-// Lifetime: one for each connection. Threading: that of its connection. Errors: malformed is final for
-// the connection; why() tells the reason.
+// Lifetime: one for each connection. Threading: that of its connection. Errors: malformed is final
+// for the connection; why() tells the reason.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class FrameDecoder {
   explicit FrameDecoder(uint32_t max_frame_bytes) : max_(max_frame_bytes) {}
 
   // Takes the next whole frame off the front of `in`, its 4 length bytes included. kNeedMore leaves
-  // `in` alone. kMalformed: a length that is negative, zero or over the bound; the reason names other
-  // protocols where the bytes look like one ("looks like HTTP", "looks like a TLS hello").
+  // `in` alone. kMalformed: a length that is negative, zero or over the bound; the reason names
+  // other protocols where the bytes look like one ("looks like HTTP", "looks like a TLS hello").
   Outcome Next(base::Buffer* in, base::Buffer* frame);
 
   // Bytes that the frame at the front still lacks (0: not known yet), to size the next read.

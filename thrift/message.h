@@ -1,7 +1,7 @@
 // The message envelope of Thrift: method name, type and sequence id, in binary or compact.
 //
-// Only the envelope is read; the body after it goes on as bytes. Lifetime: views point into the bytes
-// given. Threading: pure. Errors: an Outcome and a short reason for logs.
+// Only the envelope is read; the body after it goes on as bytes. Lifetime: views point into the
+// bytes given. Threading: pure. Errors: an Outcome and a short reason for logs.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,9 @@ struct DecodeResult {
   const char* why = "";  // kMalformed: "bad version", "name over 4096 bytes", …; static text
 };
 
-// Reads an envelope from the start of a message. kNeedMore: `bytes` is a prefix of something that may
-// become one. Strict binary only.
+// Reads an envelope from the start of a message. kNeedMore: `bytes` is a prefix of something that
+// may become one. Strict binary only: the old form without a version, THeader, ThriftMux and the
+// other protocol are malformed, and the reason names them.
 DecodeResult DecodeEnvelope(Protocol protocol, std::string_view bytes, Envelope* out);
 
 // How many bytes EncodeEnvelope writes.
@@ -58,7 +59,8 @@ enum class ReplyKind : uint8_t {
   kUnknown,               // the body does not begin like a struct
 };
 const char* ReplyKindName(ReplyKind kind);  // "result", "declared_exception", …
-// `body`: the first bytes after the envelope (8 are enough).
+// `body`: the first bytes after the envelope; 3 (binary) or 4 (compact) are enough, fewer than its
+// first field's head are kUnknown.
 ReplyKind ClassifyReply(Protocol protocol, MessageType type, std::string_view body);
 
 // Types of TApplicationException.

@@ -35,11 +35,14 @@ struct RequestHeader {
   std::vector<Context> contexts;
   std::vector<Delegation> delegations;
 
+  // Forgets everything but the memory of the lists: one RequestHeader serves many calls.
   void Clear();
 };
 
-// Reads a RequestHeader from the front of `bytes`; *size is where the message begins. Unknown fields
-// are walked over. Bounded in depth (64), counts and bytes.
+// Reads a RequestHeader from the front of `bytes`; *size is where the message begins. Unknown
+// fields and known ids of another type are walked over; of equal ids the last one holds. Bounded in
+// depth (64), counts and bytes: over 262144 bytes is malformed as soon as it is known, never
+// kNeedMore.
 DecodeResult DecodeRequestHeader(Protocol protocol, std::string_view bytes, RequestHeader* out,
                                  uint32_t* size);
 // Appends the header's bytes: fields in the order 1,2,3,5,6,7,8,9,10,11, absent ones left out

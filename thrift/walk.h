@@ -1,7 +1,7 @@
 // Walking fields: finds the end of a Thrift value without knowing its types' names.
 //
-// Lifetime, threading: pure. Errors: Outcome; everything is bounded (depth, counts, sizes) before it is
-// believed.
+// Lifetime, threading: pure. Errors: Outcome; everything is bounded (depth, counts, sizes) before
+// it is believed.
 #pragma once
 
 #include <cstdint>
