@@ -36,6 +36,7 @@ void Call::EndWith(End end) {
   assert(end_ == End::kOpen);
   end_ = end;
   holder = nullptr;
+  if (timer) timer->Cancel();
   if (observer) observer->OnEnded(this);
   if (sink) sink->OnEnded(this);
 }
@@ -82,7 +83,7 @@ void Call::Reset() {
   failure.clear();
   holder = nullptr;
   sink = observer = nullptr;
-  context = nullptr;
+  name = service = client = metrics = nullptr;
   step = Step::kIdentify;
   out_of_time = false;
   attempts = tried_count = 0;

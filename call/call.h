@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "net/event_loop.h"
 #include "thrift/message.h"
 #include "thrift/ttwitter.h"
 
@@ -107,7 +109,12 @@ class Call {
   static constexpr uint32_t kMaxAttempts = 8;
   const void* tried[kMaxAttempts] = {};  // endpoints that could not be reached for it
   uint32_t tried_count = 0;
-  void* context = nullptr;       // the router's own
+  // The router's own: the bound name, the client, and the cells that count each and both together.
+  void* name = nullptr;
+  void* service = nullptr;
+  void* client = nullptr;
+  void* metrics = nullptr;
+  std::unique_ptr<net::Timer> timer;  // of the whole call; made at the first use, kept
   base::TimePoint bind_deadline{};
   base::TimePoint attempt_start{};
 

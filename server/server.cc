@@ -52,6 +52,7 @@ void Server::Accept(std::unique_ptr<net::Transport> transport) {
   loop_->AssertInLoop();
   if (draining_) {
     transport->Close(false);
+    if (on_closed) on_closed();
     return;
   }
   auto* session = new ThriftSession(this, std::move(transport));  // Remove() ends it
@@ -65,6 +66,7 @@ void Server::Remove(ThriftSession* session) {
   if (sessions_.erase(session) == 0) return;
   metrics_.closes->Add();
   metrics_.connections->Add(-1);
+  if (on_closed) on_closed();
   loop_->DeleteLater(std::unique_ptr<ThriftSession>(session));
   if (draining_ && sessions_.empty() && drained_) std::exchange(drained_, nullptr)();
 }

@@ -50,6 +50,8 @@ class Server {
   // Closes everything now; calls in flight are cancelled.
   void CloseAll();
   size_t connections() const { return sessions_.size(); }
+  // Called whenever a connection has ended, also one that came too late.
+  std::function<void()> on_closed;
 
   // --- for its sessions ---
   net::EventLoop* loop() { return loop_; }

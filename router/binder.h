@@ -1,0 +1,112 @@
+// Binder: the names that one worker knows, bound. A call whose name is known touches nothing but this
+// worker's memory; one that is not waits while the control loop binds it.
+//
+// Names of per-request dtabs, and names that lead nowhere, have bounds of their own, so that they
+// cannot push out the rest.
+//
+// Lifetime: of its Router. Threading: its worker's loop; NameListener's calls come from the control
+// loop and are carried over. Errors: calls whose name cannot be bound fail with step bind.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/random.h"
+#include "call/call.h"
+#include "conf/config.h"
+#include "net/event_loop.h"
+#include "router/clients.h"
+#include "router/identifier.h"
+#include "router/names.h"
+
+namespace trestle::router {
+
+// A logical name on one worker.
+struct BoundNameEntry {
+  struct Leaf {
+    ClientEntry* client = nullptr;
+    CallMetrics* metrics = nullptr;  // rt/LABEL/client/ID/service/NAME; the client's
+  };
+  enum class Class { kPositive, kNegative, kLocal };
+
+  NameKey key;
+  uint64_t token = 0;
+  std::string shown;  // "/thrift/userService/addUser"
+  Class kind = Class::kPositive;
+  conf::ServiceOptions service;
+  std::unique_ptr<CallMetrics> metrics;  // rt/LABEL/service/NAME; once it led somewhere
+  std::shared_ptr<const Bound> bound;    // null until the first answer
+  std::vector<Leaf> leaves;              // as bound->leaves
+  call::Queue waiting;                   // for the first answer
+  std::unique_ptr<net::Timer> timer;     // for the oldest of them
+  uint32_t in_use = 0;                   // calls in flight
+  base::TimePoint last_used{};
+  std::vector<std::string> keys;  // of the calls that have this name
+};
+
+class Binder final : public call::Holder {
+ public:
+  // `route` goes on with a call whose name is bound.
+  using Route = std::function<void(call::Call*, BoundNameEntry*)>;
+  Binder(net::EventLoop* loop, Names* names, uint32_t router, const conf::RouterConfig& config,
+         Clients* clients, base::Scope* router_scope, Route route);
+  ~Binder() override;
+
+  // The name of `call`, which is in use then until Unuse; an error fails the call with step identify
+  // or, over a bound, bind.
+  base::Result<BoundNameEntry*> Find(const call::Call& call);
+  void Unuse(BoundNameEntry* name);
+  // Holds `call` until its name is bound, then gives it to `route`.
+  void Await(call::Call* call, BoundNameEntry* name);
+  // Drops what was not used for long.
+  void Sweep();
+  size_t size() const { return names_.size(); }
+
+ private:
+  class Ear;  // carries news from the control loop to this one
+
+  void OnCancel(call::Call* call) override;
+  void OnBound(uint64_t token, std::shared_ptr<const Bound> bound);
+  void SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound);
+  base::Result<BoundNameEntry*> Make(const call::Call& call, std::string_view key);
+  void OnWaitOver(BoundNameEntry* name);
+  bool MakeRoom(BoundNameEntry::Class kind);
+  uint32_t Max(BoundNameEntry::Class kind) const;
+  void Drop(BoundNameEntry* name);
+  void SetClass(BoundNameEntry* name, BoundNameEntry::Class kind);
+
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+  };
+  struct KeyHash {
+    size_t operator()(const NameKey& k) const {
+      return std::hash<std::string>()(k.path) * 31 + std::hash<std::string>()(k.local_dtab);
+    }
+  };
+
+  net::EventLoop* loop_;
+  Names* source_;
+  uint32_t router_;
+  const conf::RouterConfig& config_;
+  Clients* clients_;
+  base::Scope* scope_;
+  Route route_;
+  Identifier identifier_;
+  std::shared_ptr<Ear> ear_;
+  // By what a call brings; many keys may mean one name.
+  std::unordered_map<std::string, BoundNameEntry*, Hash, std::equal_to<>> by_key_;
+  std::unordered_map<NameKey, std::unique_ptr<BoundNameEntry>, KeyHash> names_;
+  std::unordered_map<uint64_t, BoundNameEntry*> by_token_;
+  uint32_t counts_[3] = {};
+  uint64_t next_token_ = 1;
+  base::Counter *misses_, *evicts_, *expires_, *local_misses_;
+};
+
+}  // namespace trestle::router

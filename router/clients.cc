@@ -1,0 +1,127 @@
+#include "router/clients.h"
+
+#include <utility>
+
+namespace trestle::router {
+namespace {
+
+constexpr uint32_t kMicrosPerMs = 1000;
+
+// As Linkerd names a client's scope: without the first slash.
+std::string_view ScopeName(std::string_view shown) {
+  if (!shown.empty()) shown.remove_prefix(1);
+  return shown;
+}
+
+}  // namespace
+
+CallMetrics::CallMetrics(base::Scope* s)
+    : requests(s->counter("requests")),
+      success(s->counter("success")),
+      results(s->counter("replies/result")),
+      declared_exceptions(s->counter("replies/declared_exception")),
+      application_exceptions(s->counter("replies/application_exception")),
+      oneways(s->counter("oneways")),
+      cancelled(s->counter("cancelled")),
+      failures(s),
+      pending(s->gauge("pending")),
+      latency(s->histogram("request_latency_ms", kMicrosPerMs)) {}
+
+void CallMetrics::Record(const call::Call& call, base::TimePoint since, base::TimePoint now) {
+  requests->Add();
+  latency->Record(static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(now - since).count()));
+  switch (call.end()) {
+    case call::End::kOpen:
+      return;
+    case call::End::kCancelled:
+      return cancelled->Add();
+    case call::End::kFailed:
+      return failures.Add(call.failed_step, call.failed_code);
+    case call::End::kOneway:
+      oneways->Add();
+      break;
+    case call::End::kReplied:
+      if (call.reply_kind == thrift::ReplyKind::kDeclaredException) {
+        declared_exceptions->Add();
+      } else if (call.reply_kind == thrift::ReplyKind::kApplicationException) {
+        application_exceptions->Add();
+      } else {
+        results->Add();
+      }
+      break;
+  }
+  success->Add();
+}
+
+CallMetrics* ClientEntry::ForService(std::string_view shown) {
+  std::unique_ptr<CallMetrics>& cells = services[scope->Labelled("service", ScopeName(shown))];
+  if (!cells) cells = std::make_unique<CallMetrics>(scope->Labelled("service", ScopeName(shown)));
+  return cells.get();
+}
+
+Clients::Clients(net::EventLoop* loop, Make make, base::Scope* router_scope,
+                 const conf::BindingCacheConfig& bounds)
+    : loop_(loop),
+      make_(std::move(make)),
+      scope_(router_scope),
+      max_(bounds.clients),
+      idle_ttl_(bounds.idle_ttl) {
+  base::Scope* s = router_scope->Child("bindcache")->Child("client");
+  misses_ = s->counter("misses");
+  evicts_ = s->counter("evicts");
+  expires_ = s->counter("expires");
+}
+
+ClientEntry* Clients::Use(const Bound::Leaf& leaf) {
+  std::unique_ptr<ClientEntry>& entry = clients_[leaf.shown];
+  if (!entry) {
+    misses_->Add();
+    entry = std::make_unique<ClientEntry>();
+    entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
+    entry->metrics = std::make_unique<CallMetrics>(entry->scope);
+    entry->client = make_(leaf.id, entry->scope);
+  }
+  ClientEntry* used = entry.get();
+  ++used->users;
+  used->client->Update(leaf.addr);
+  if (clients_.size() > max_) EvictOldest();
+  return used;
+}
+
+void Clients::Unuse(ClientEntry* entry) {
+  --entry->users;
+  entry->last_used = loop_->Now();
+}
+
+void Clients::OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> addr) {
+  auto it = clients_.find(id);
+  if (it != clients_.end()) it->second->client->Update(std::move(addr));
+}
+
+void Clients::EvictOldest() {
+  auto oldest = clients_.end();
+  for (auto it = clients_.begin(); it != clients_.end(); ++it) {
+    if (it->second->users > 0) continue;
+    if (oldest == clients_.end() || it->second->last_used < oldest->second->last_used) oldest = it;
+  }
+  if (oldest == clients_.end()) return;
+  evicts_->Add();
+  loop_->DeleteLater(std::move(oldest->second));
+  clients_.erase(oldest);
+}
+
+void Clients::Sweep() {
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    ClientEntry& e = *it->second;
+    if (e.users > 0 || loop_->Now() - e.last_used < idle_ttl_) {
+      ++it;
+      continue;
+    }
+    expires_->Add();
+    loop_->DeleteLater(std::move(it->second));
+    it = clients_.erase(it);
+  }
+}
+
+}  // namespace trestle::router

@@ -1,0 +1,62 @@
+#include "router/identifier.h"
+
+#include <vector>
+
+#include "naming/call_name.h"
+
+namespace trestle::router {
+namespace {
+
+// Lengths go with the pieces, so that no bytes in one piece can pass for two.
+void Put(std::string_view piece, std::string* to) {
+  auto n = static_cast<uint32_t>(piece.size());
+  to->append(reinterpret_cast<const char*>(&n), sizeof n);
+  to->append(piece);
+}
+
+}  // namespace
+
+// The header's `dest`; where a client names none, the server's.
+std::string_view Identifier::Dest(const call::Call& call) {
+  if (call.header && call.header->dest) return *call.header->dest;
+  return call.default_dest ? std::string_view(*call.default_dest) : std::string_view();
+}
+
+std::string_view Identifier::Key(const call::Call& call) {
+  key_.clear();
+  Put(Dest(call), &key_);
+  Put(call.method, &key_);
+  if (call.header && !call.header->delegations.empty()) {
+    for (const auto& d : call.header->delegations) {
+      Put(d.src, &key_);
+      Put(d.dst, &key_);
+    }
+  }
+  return key_;
+}
+
+base::Result<naming::Path> Identifier::Name(const call::Call& call) const {
+  std::string_view dest = Dest(call);
+  return naming::NameOfCall(dst_prefix_,
+                            dest.empty() ? std::nullopt : std::optional<std::string_view>(dest),
+                            call.method, method_in_dst_);
+}
+
+base::Result<naming::Dtab> Identifier::LocalDtab(const call::Call& call) {
+  std::vector<naming::Delegation> delegations;
+  if (call.header) {
+    for (const auto& d : call.header->delegations) delegations.push_back({d.src, d.dst});
+  }
+  return naming::ParseDelegations(delegations);
+}
+
+std::string Identifier::LocalText(const call::Call& call) {
+  std::string text;
+  if (!call.header) return text;
+  for (const auto& d : call.header->delegations) {
+    text.append(d.src).append("=>").append(d.dst).append(";");
+  }
+  return text;
+}
+
+}  // namespace trestle::router

@@ -1,0 +1,76 @@
+#include "router/options.h"
+
+#include <algorithm>
+
+namespace trestle::router {
+
+uint32_t ShareOf(uint32_t total, uint32_t index, uint32_t workers) {
+  return std::max(1u, total / workers + (index < total % workers ? 1 : 0));
+}
+
+net::SocketOptions ToSocketOptions(const conf::SocketOptions& options) {
+  net::SocketOptions out;
+  out.no_delay = options.no_delay;
+  out.keep_alive = options.keep_alive;
+  out.reuse_address = options.reuse_addr;
+  out.reuse_port = options.reuse_port;
+  if (options.backlog) out.backlog = *options.backlog;
+  return out;
+}
+
+server::Options ToServerOptions(const conf::RouterConfig& router, const conf::ServerConfig& server,
+                                uint32_t index, uint32_t workers) {
+  server::Options out;
+  out.protocol = router.thrift_protocol;
+  out.max_frame_bytes = router.max_frame_bytes;
+  out.max_pipelined = server.max_pipelined;
+  if (server.max_concurrent_requests) {
+    out.max_concurrent = ShareOf(*server.max_concurrent_requests, index, workers);
+  }
+  out.clear_context = server.clear_context;
+  if (server.dest) out.dest = server.dest->Show();
+  if (server.on_half_close == conf::OnHalfClose::kCancel) {
+    out.on_half_close = server::Options::OnHalfClose::kCancel;
+  }
+  out.half_close_timeout = server.half_close_timeout;
+  out.idle_time = server.server_session.idle_time;
+  out.life_time = server.server_session.life_time;
+  return out;
+}
+
+backend::Options ToBackendOptions(const conf::RouterConfig& router,
+                                  const conf::ClientOptions& client, uint32_t index,
+                                  uint32_t workers) {
+  backend::Options out;
+  const conf::PoolConfig& pool = client.host_connection_pool;
+  out.pool.max_size = ShareOf(pool.max_size, index, workers);
+  out.pool.min_size = pool.min_size == 0 ? 0 : ShareOf(pool.min_size, index, workers);
+  out.pool.max_waiters = pool.max_waiters == 0 ? 0 : ShareOf(pool.max_waiters, index, workers);
+  out.pool.idle_time = pool.idle_time;
+  out.balance = client.load_balancer.kind == conf::BalancerConfig::Kind::kRoundRobin
+                    ? backend::Options::Balance::kRoundRobin
+                    : backend::Options::Balance::kP2c;
+  out.max_effort = client.load_balancer.max_effort;
+  out.accrual.enabled =
+      client.failure_accrual.kind == conf::FailureAccrualConfig::Kind::kConsecutiveFailures;
+  out.accrual.failures = client.failure_accrual.failures;
+  const conf::BackoffConfig& backoff = client.failure_accrual.backoff;
+  out.accrual.backoff = {backoff.min, backoff.max,
+                         backoff.kind == conf::BackoffConfig::Kind::kJittered};
+  // Finagle's fail-fast waits a second after the first refused connection, and longer after more.
+  if (client.fail_fast) {
+    out.accrual.connect_backoff = {std::chrono::seconds(1), std::chrono::seconds(32), true};
+  }
+  out.budget.min_retries_per_sec = client.requeue_budget.min_retries_per_sec;
+  out.budget.percent_can_retry = client.requeue_budget.percent_can_retry;
+  out.budget.ttl = client.requeue_budget.ttl;
+  out.connect_timeout = client.connect_timeout;
+  out.attempt_timeout = client.request_attempt_timeout;
+  out.session_idle_time = client.client_session.idle_time;
+  out.session_life_time = client.client_session.life_time;
+  out.verify_seqid = client.verify_seqid;
+  out.max_frame_bytes = router.max_frame_bytes;
+  return out;
+}
+
+}  // namespace trestle::router
