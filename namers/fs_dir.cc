@@ -35,10 +35,11 @@ void FsDir::Listen() {
 void FsDir::OnEntry(const FileWatch::Event& event) {
   switch (event.kind) {
     case FileWatch::Kind::kCreated:
-      // A regular file counts once it was written and closed. Links, hard or symbolic, are never
-      // written, so they count when nothing more came.
+      // A regular file counts once it was written and closed. Links, hard or symbolic, never are,
+      // so what was made is looked at a little later, too.
       if (event.directory) return loop_->AtTurnEnd(this);
-      return created_.Arm(kFsQuiet);
+      if (!created_.armed()) created_.Arm(kFsQuiet);
+      return;
     case FileWatch::Kind::kWritten:
       if (created_.armed()) loop_->AtTurnEnd(this);
       return;

@@ -143,7 +143,9 @@ void FsLeaf::Read(Reason why) {
     waited_ = true;
     return quiet_.Arm(kFsUnfinished);
   }
-  Addr addr = naming::ParseFsFile(contents.text);
+  Addr addr = contents.text.size() > naming::kMaxFsFileBytes
+                  ? Addr::Failed("over " + std::to_string(naming::kMaxFsFileBytes) + " bytes")
+                  : naming::ParseFsFile(contents.text);
   if (addr.kind != Addr::Kind::kBound) {
     SetBad(addr.cause);
   } else {

@@ -10,28 +10,18 @@
 #include <utility>
 
 namespace trestle::namers {
+
+struct Trail::Component {
+  std::string name;
+  bool in_root;  // of root or of a link on its way
+};
+
 namespace {
 
 using net::FileWatch;
 
 // As many links as the kernel follows (path_resolution(7)).
 constexpr int kMaxLinks = 40;
-
-struct Component {
-  std::string name;
-  bool in_root;  // of root or of a link on its way
-};
-
-void PushSplit(std::string_view path, bool in_root, std::deque<Component>* front) {
-  std::vector<Component> parts;
-  while (!path.empty()) {
-    size_t slash = path.find('/');
-    std::string_view part = path.substr(0, slash);
-    if (!part.empty() && part != ".") parts.push_back({std::string(part), in_root});
-    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-  }
-  front->insert(front->begin(), parts.begin(), parts.end());
-}
 
 std::string Join(const std::string& directory, const std::string& name) {
   return directory == "/" ? "/" + name : directory + "/" + name;
@@ -70,6 +60,17 @@ struct Trail::Walk {
     end.kind = kind;
     (kind == End::Kind::kFailed ? end.reason : end.path) = std::move(text);
   }
+  // Puts what `path` leads through before the rest.
+  void Push(std::string_view path, bool in_root) {
+    std::vector<Component> parts;
+    while (!path.empty()) {
+      size_t slash = path.find('/');
+      std::string_view part = path.substr(0, slash);
+      if (!part.empty() && part != ".") parts.push_back({std::string(part), in_root});
+      path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+    }
+    ahead.insert(ahead.begin(), parts.begin(), parts.end());
+  }
   // Root itself may be away for a moment (not mounted yet, being replaced): that says nothing about
   // the names in it.
   void Missing(const std::string& path, bool in_root, int error) {
@@ -92,7 +93,7 @@ Trail::~Trail() = default;
 
 const Trail::End& Trail::Resolve() {
   Walk walk;
-  PushSplit(root_, true, &walk.ahead);
+  walk.Push(root_, true);
   for (const std::string& label : labels_) walk.ahead.push_back({label, false});
   while (!walk.done) Step(&walk);
   end_ = std::move(walk.end);
@@ -110,7 +111,7 @@ void Trail::Step(Walk* walk) {
     return;
   }
   // Watched first and looked at then: what happens in between is heard.
-  if (!WatchEntry(walk, next.name, next.in_root)) return;
+  if (!WatchEntry(walk, next, FileWatch::Interest::kEntries)) return;
   std::string path = Join(walk->directory, next.name);
   struct stat st;
   if (lstat(path.c_str(), &st) != 0) {
@@ -131,28 +132,32 @@ void Trail::Step(Walk* walk) {
       return walk->Finish(End::Kind::kFailed, path + ": " + std::strerror(ELOOP));
     }
     if (target->starts_with('/')) walk->directory = "/";
-    PushSplit(*target, next.in_root, &walk->ahead);
-  } else if (S_ISREG(st.st_mode) && walk->ahead.empty()) {
-    walk->Finish(End::Kind::kFile, path);
+    walk->Push(*target, next.in_root);
+  } else if (S_ISREG(st.st_mode) && walk->ahead.empty() && !next.in_root) {
+    // Only now more is asked of the kernel: contents are of no interest on the way to the file. A
+    // label's entry is always watched; the first Handle goes after the second came.
+    auto entries = std::move(walk->steps.back());
+    walk->steps.pop_back();
+    if (WatchEntry(walk, next, FileWatch::Interest::kContents)) {
+      walk->Finish(End::Kind::kFile, path);
+    }
   } else {
     walk->Missing(path, next.in_root, ENOTDIR);
   }
 }
 
-bool Trail::WatchEntry(Walk* walk, const std::string& name, bool in_root) {
+bool Trail::WatchEntry(Walk* walk, const Component& entry, FileWatch::Interest interest) {
   size_t step = walk->steps.size();
-  auto handle =
-      watch_->Add(walk->directory, name,
-                  in_root ? FileWatch::Interest::kEntries : FileWatch::Interest::kContents,
-                  [this, step](const FileWatch::Event& event) { OnEvent(step, event); });
+  auto handle = watch_->Add(walk->directory, entry.name, interest,
+                            [this, step](const FileWatch::Event& event) { OnEvent(step, event); });
   if (handle.ok()) {
     walk->steps.push_back(std::move(*handle));
     return true;
   }
   // Directories above root may be closed to us; then only their changes are not heard.
-  if (in_root && handle.status().code() != base::Code::kNoRoute) return true;
+  if (entry.in_root && handle.status().code() != base::Code::kNoRoute) return true;
   if (handle.status().code() == base::Code::kNoRoute) {
-    walk->Missing(walk->directory, in_root, ENOENT);
+    walk->Missing(walk->directory, entry.in_root, ENOENT);
   } else {
     walk->Finish(End::Kind::kFailed, handle.status().message());
   }

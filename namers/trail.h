@@ -59,9 +59,10 @@ class Trail {
   void Fail(std::string reason) { end_ = {End::Kind::kFailed, {}, std::move(reason)}; }
 
  private:
+  struct Component;
   struct Walk;
   void Step(Walk* walk);
-  bool WatchEntry(Walk* walk, const std::string& name, bool in_root);
+  bool WatchEntry(Walk* walk, const Component& entry, net::FileWatch::Interest interest);
   void OnEvent(size_t step, const net::FileWatch::Event& event);
 
   net::FileWatch* watch_;
