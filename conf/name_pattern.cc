@@ -10,6 +10,7 @@ base::Result<std::string> ReadText(std::string_view text) {
   if (text.empty()) return std::string();
   const auto path = naming::Path::Parse("/" + std::string(text));
   if (!path.ok()) return path.status();
+  if (path->size() != 1) return Wrong("an element of only spaces");  // Parse takes "/ " for "/"
   return path->labels().front();
 }
 

@@ -62,6 +62,8 @@ TEST(NamePatternTest, WrongPatterns) {
            {"/a//b", "an empty element in /a//b"},
            {"/a b", "end of input expected but 'b' found at '/a [b]'"},
            {"/a*", "end of input expected but '*' found at '/a[*]'"},
+           {"/a/ ", "an element of only spaces"},
+           {"/{x}\t", "an element of only spaces"},
            {"/{x", "unbalanced braces in {x"},
            {"/x}", "unbalanced braces in x}"},
            {"/{x{y}}", "unbalanced braces in {x{y}}"},
