@@ -26,6 +26,23 @@ BindingCacheConfig ReadBindingCache(std::optional<Section> section) {
   return cache;
 }
 
+// Finagle's text quotes all of the dtab with the bad character in brackets; of many lines, the one
+// with the brackets is enough. `at`: where they are.
+std::string OfOneLine(const std::string& text, size_t at) {
+  constexpr std::string_view kQuote = " at '";
+  const size_t quote = text.find(kQuote);
+  if (quote == std::string::npos) return text;
+  const size_t start = quote + kQuote.size();
+  const size_t bracket = std::min(start + at, text.size());
+  const size_t before = text.rfind('\n', bracket);
+  const size_t begin = before == std::string::npos || before < start ? start : before + 1;
+  const size_t shown = std::min(text.find_first_not_of(' ', begin), bracket);
+  // The bad character may be the newline itself.
+  const size_t end = text.find('\n', std::min(bracket + 2, text.size()));
+  return text.substr(0, start) + text.substr(shown, end - shown) +
+         (end == std::string::npos ? "" : "'");
+}
+
 // The dtab, or a problem at the line and column where it stops being one.
 Located<naming::Dtab> ReadDtab(Section* router) {
   Located<naming::Dtab> dtab{{}, router->line(), router->KeyOf("dtab")};
@@ -46,7 +63,7 @@ Located<naming::Dtab> ReadDtab(Section* router) {
   if (lines > 0) where += " of its line " + std::to_string(lines + 1);
   // Only a "|" block keeps its lines, so only there the line of the file is known.
   const int line = item->node->literal ? item->node->line + 1 + lines : text->line;
-  router->findings()->Wrong(line, dtab.key, parsed.status().message() + where + ")");
+  router->findings()->Wrong(line, dtab.key, OfOneLine(parsed.status().message(), at) + where + ")");
   return dtab;
 }
 

@@ -9,7 +9,11 @@ std::string Problem::Show() const {
   if (line > 0) out += ":" + std::to_string(line);
   out += ": ";
   if (!key.empty()) out += key + ": ";
-  return out + what;
+  out += what;
+  // A key or a quoted value may have a newline in it; a problem is one line.
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return out;
 }
 
 std::string ShowAll(const std::vector<Problem>& problems) {

@@ -267,6 +267,11 @@ INSTANTIATE_TEST_SUITE_P(
              {"f:2: telemetry[0].path: must begin with /"}}),
     NameOf);
 
+TEST(BadFileTest, AProblemIsOneLine) {
+  const Parsed parsed = Parse(AtTop("\"a\\nb\": 1\n"), "f");
+  EXPECT_EQ(ShowAll(parsed.problems), "f:2: a b: unknown key\n");
+}
+
 // Linkerd stops at the first fault; here a file is mended in one go.
 TEST(BadFileTest, AllFaultsAtOnceInTheOrderOfTheLines) {
   const std::string text =

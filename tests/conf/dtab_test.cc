@@ -18,9 +18,16 @@ TEST(DtabTest, OnOneLine) {
 TEST(DtabTest, InABlockTheLineOfTheFile) {
   const std::string head = "  dtab: |\n    /svc => /srv ;\n";
   EXPECT_THAT(ProblemsOf(WithRouter(head + "    /srv - x\n    /a => /b\n")),
-              ElementsAre(testing::AllOf(
-                  testing::StartsWith("f:6: routers[0].dtab: '=' expected but '-' found at "),
-                  testing::EndsWith("(column 6 of its line 2)"))));
+              ElementsAre("f:6: routers[0].dtab: '=' expected but '-' found at '/srv [-] x' "
+                          "(column 6 of its line 2)"));
+  EXPECT_THAT(ProblemsOf(WithRouter(head + "      /srv =>\n\n    ; /a => /b\n")),
+              ElementsAre(testing::AllOf(testing::StartsWith("f:8: routers[0].dtab: "),
+                                         testing::EndsWith("at '[;] /a => /b' "
+                                                           "(column 1 of its line 4)"))));
+  EXPECT_THAT(ProblemsOf(WithRouter(head + "    /srv => /a /b")),
+              ElementsAre(testing::AllOf(testing::StartsWith("f:6: routers[0].dtab: "),
+                                         testing::EndsWith("at '/srv => /a [/]b' "
+                                                           "(column 12 of its line 2)"))));
   EXPECT_THAT(ProblemsOf(WithRouter("  dtab: |-\n\n\n    /svc /srv\n")),
               ElementsAre(testing::StartsWith("f:7: routers[0].dtab: '=' expected but '/' found")));
   // After an alias the line is that of the text itself.

@@ -66,6 +66,80 @@ TEST(ExamplesTest, WhatTheCommentsSayIsSo) {
             of("compact.yaml").routers.at(1).dtab.value.Show());
 }
 
+TEST(ExamplesTest, TheOneAtTheTopOfTheDocs) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
+  const std::string mark = "```yaml\n";
+  const size_t begin = page.find(mark);
+  ASSERT_NE(begin, std::string::npos);
+  const size_t end = page.find("```", begin + mark.size());
+  const Parsed parsed = Parse(page.substr(begin + mark.size(), end - begin - mark.size()), "page");
+  EXPECT_EQ(ShowAll(parsed.problems) + ShowAll(parsed.warnings), "");
+}
+
+// Each has a row of a table.
+TEST(ExamplesTest, TheDocsKnowEveryKey) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
+  for (const std::string key : {"workers",
+                                "dnsRefreshMs",
+                                "admin",
+                                "namers",
+                                "routers",
+                                "telemetry",
+                                "usage",
+                                "shutdownGraceMs",
+                                "rootDir",
+                                "pattern",
+                                "protocol",
+                                "label",
+                                "dstPrefix",
+                                "dtab",
+                                "thriftMethodInDst",
+                                "thriftProtocol",
+                                "bindingTimeoutMs",
+                                "bindingCache",
+                                "negatives",
+                                "localDtabs",
+                                "idleTtlSecs",
+                                "interpreter",
+                                "maxFrameBytes",
+                                "experimental",
+                                "maxConcurrentRequests",
+                                "clearContext",
+                                "dest",
+                                "maxPipelined",
+                                "maxConnections",
+                                "onHalfClose",
+                                "halfCloseTimeoutMs",
+                                "socketOptions",
+                                "serverSession",
+                                "clientSession",
+                                "requestAttemptTimeoutMs",
+                                "connectTimeoutMs",
+                                "hostConnectionPool.minSize",
+                                "hostConnectionPool.maxSize",
+                                "hostConnectionPool.idleTimeMs",
+                                "hostConnectionPool.maxWaiters",
+                                "loadBalancer.kind",
+                                "loadBalancer.maxEffort",
+                                "failureAccrual.kind",
+                                "failureAccrual.failures",
+                                "failureAccrual.backoff",
+                                "failFast",
+                                "requeueBudget",
+                                "verifySeqid",
+                                "totalTimeoutMs",
+                                "idempotentMethods",
+                                "noDelay",
+                                "keepAlive",
+                                "reuseAddr",
+                                "reusePort",
+                                "backlog",
+                                "readTimeoutMs",
+                                "writeTimeoutMs"}) {
+    EXPECT_NE(page.find("| `" + key + "`"), std::string::npos) << key;
+  }
+}
+
 // A file cut off anywhere, or with one byte changed, is read or refused.
 TEST(ExamplesTest, EveryPrefixAndEveryChangedByteIsSafe) {
   const std::string text = ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples/static-clients.yaml");
