@@ -125,7 +125,15 @@ void Pool::OnOpenFailed(const base::Status& why) {
   if (retired_ && empty()) owner_->OnEmpty();
 }
 
+void Pool::CountBytes(ThriftSession* session) {
+  metrics_->sent_bytes->Add(session->sent_bytes() - session->counted_sent);
+  metrics_->received_bytes->Add(session->received_bytes() - session->counted_received);
+  session->counted_sent = session->sent_bytes();
+  session->counted_received = session->received_bytes();
+}
+
 void Pool::OnIdle(ThriftSession* session) {
+  CountBytes(session);
   if (!waiters_.empty() && !TooOld(*session)) {
     call::Call* call = waiters_.Pop();
     metrics_->waiters->Add(-1);
@@ -155,8 +163,7 @@ void Pool::OnDead(ThriftSession* session) {
   if (sessions_.erase(session) == 0) return;
   metrics_->closes->Add();
   metrics_->connections->Add(-1);
-  metrics_->sent_bytes->Add(session->sent_bytes());
-  metrics_->received_bytes->Add(session->received_bytes());
+  CountBytes(session);
   loop_->DeleteLater(std::unique_ptr<ThriftSession>(session));
   // A connection less: somebody may have waited for it.
   if (waiters_.size() > attempts_.size() &&

@@ -74,6 +74,7 @@ class Pool final : private SessionOwner, private call::Holder {
   void OnOpened(uint64_t id, base::Result<std::unique_ptr<net::Transport>> result);
   void OnOpenFailed(const base::Status& why);
   void Forget(ThriftSession* session);
+  void CountBytes(ThriftSession* session);
   bool TooOld(const ThriftSession& session) const;
   void CloseIdle();
   void ArmIdle();

@@ -60,6 +60,7 @@ class ThriftSession final : private net::Connection::Owner,
   base::TimePoint idle_since() const { return idle_since_; }
   uint64_t sent_bytes() const { return connection_.sent(); }
   uint64_t received_bytes() const { return connection_.received(); }
+  uint64_t counted_sent = 0, counted_received = 0;  // by the pool, in its metrics
   size_t position = 0;  // in the pool's list of idle ones
 
  private:
