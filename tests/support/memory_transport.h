@@ -14,7 +14,7 @@
 #include "net/event_loop.h"
 #include "net/transport.h"
 
-namespace trestle::test {
+namespace trestle::tests {
 
 class MemoryTransport final : public net::Transport {
  public:
@@ -148,4 +148,4 @@ inline void Settle(net::EventLoop* loop) {
   }
 }
 
-}  // namespace trestle::test
+}  // namespace trestle::tests
