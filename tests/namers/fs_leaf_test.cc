@@ -118,6 +118,7 @@ TEST_F(FsLeafTest, NeverGoodIsFailedUntilGood) {
 TEST_F(FsLeafTest, WhatWasGoodBeforeItWasDeletedIsForgotten) {
   Write("users", kGood);
   auto b = Bind({"users"});
+  auto held = b->var();
   Remove("users");
   Write("users", kBad);
   EXPECT_EQ(b->Addr(), "failed: malformed address: 10.0.0.3 eighty");
@@ -135,6 +136,21 @@ TEST_F(FsLeafTest, EmptiedThenDeletedThenMadeAgainRoutesAgain) {
   Write("users", "10.0.0.2 80\n");
   EXPECT_EQ(b->Show(), "/#/io.l5d.fs/users / = 10.0.0.2:80");
   EXPECT_EQ(tests::ShowAddr(held->Get()), "10.0.0.2:80");
+}
+
+TEST_F(FsLeafTest, MadeAgainIsNotThereBeforeItIsWritten) {
+  Write("users", kGood);
+  auto b = Bind({"users"});
+  auto held = b->var();
+  Remove("users");
+  std::ofstream out(In("users"));
+  Drain();
+  EXPECT_EQ(b->Show(), "neg");
+  EXPECT_EQ(tests::ShowAddr(held->Get()), "neg");
+  out << kGood;
+  out.close();
+  Drain();
+  EXPECT_EQ(b->Addr(), "10.0.0.1:80");
 }
 
 TEST_F(FsLeafTest, DeletedAndMadeAgainBeforeAnybodyLooked) {
