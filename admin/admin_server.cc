@@ -80,10 +80,11 @@ void AdminServer::AddPages() {
 void AdminServer::AddMetricsPages() {
   Add("/admin/metrics.json", "all metrics; ?pretty=true ?tree=true ?q=rt/LABEL",
       [this](const HttpRequest& request) { return MetricsPage(request); });
-  if (options_.prometheus_path.empty()) return;
-  Add(options_.prometheus_path, "all metrics for Prometheus", [this](const HttpRequest&) {
-    return HttpReply{200, kPrometheusType, PrometheusText(window_.View()), {}};
-  });
+  for (const AdminOptions::Prometheus& page : options_.prometheus) {
+    Add(page.path, "all metrics for Prometheus", [this, prefix = page.prefix](const HttpRequest&) {
+      return HttpReply{200, kPrometheusType, PrometheusText(window_.View(), prefix), {}};
+    });
+  }
 }
 
 void AdminServer::AddOptionalPages() {

@@ -23,7 +23,11 @@ namespace trestle::admin {
 struct AdminOptions {
   std::string program = "trestle";
   std::string version;
-  std::string prometheus_path = "/admin/metrics/prometheus";  // empty: no such page
+  struct Prometheus {
+    std::string path = "/admin/metrics/prometheus";
+    std::string prefix;  // of every metric's name
+  };
+  std::vector<Prometheus> prometheus{Prometheus{}};
 };
 
 // The page of a function that is not given does not exist.

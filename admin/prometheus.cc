@@ -72,10 +72,10 @@ template <class T>
 using Families = std::map<std::string, std::map<std::string, T>>;
 
 template <class T>
-Families<T> Grouped(const auto& cells) {
+Families<T> Grouped(const auto& cells, const std::string& prefix) {
   Families<T> out;
   for (const auto& cell : cells) {
-    out[cell.series.family][LabelText(cell.series.labels)] += cell.value;
+    out[prefix + cell.series.family][LabelText(cell.series.labels)] += cell.value;
   }
   return out;
 }
@@ -119,15 +119,15 @@ void WriteSummary(const std::string& family, const std::map<std::string, Histogr
 
 }  // namespace
 
-std::string PrometheusText(const MetricsView& view) {
+std::string PrometheusText(const MetricsView& view, const std::string& prefix) {
   Text text;
-  Write(Grouped<uint64_t>(view.now.counters), "counter", &text);
-  Write(Grouped<int64_t>(view.now.gauges), "gauge", &text);
+  Write(Grouped<uint64_t>(view.now.counters, prefix), "counter", &text);
+  Write(Grouped<int64_t>(view.now.gauges, prefix), "gauge", &text);
   Families<Histograms> histograms;
   for (size_t i = 0; i < view.now.histograms.size(); i++) {
     const auto& h = view.now.histograms[i];
-    histograms[h.series.family].try_emplace(LabelText(h.series.labels),
-                                            Histograms{&h.value, &view.minute[i]});
+    histograms[prefix + h.series.family].try_emplace(LabelText(h.series.labels),
+                                                     Histograms{&h.value, &view.minute[i]});
   }
   for (const auto& [family, series] : histograms) WriteSummary(family, series, &text);
   return text.Take();

@@ -15,6 +15,7 @@ inline constexpr char kPrometheusType[] = "text/plain; version=0.0.4; charset=ut
 
 // Histograms are summaries: _count and _sum since the start, so that they never go back; quantiles
 // and the gauge _avg of the last whole minute, left out when nothing came in it.
-std::string PrometheusText(const MetricsView& view);
+// `prefix` is put before every name.
+std::string PrometheusText(const MetricsView& view, const std::string& prefix = "");
 
 }  // namespace trestle::admin

@@ -47,6 +47,7 @@ struct Options {
   base::Duration connect_timeout = std::chrono::seconds(1);
   std::optional<base::Duration> attempt_timeout;
   std::optional<base::Duration> session_idle_time, session_life_time;
+  std::optional<base::Duration> read_timeout, write_timeout;  // of a connection
   bool verify_seqid = true;
   uint32_t max_frame_bytes = 16'384'000;
 };

@@ -48,7 +48,10 @@ class ThriftSession final : private net::Connection::Owner,
   ThriftSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
                 std::unique_ptr<net::Transport> transport);
   ~ThriftSession() override;
-  void Start() { connection_.Start(); }
+  void Start() {
+    connection_.SetTimeouts(options_.read_timeout, options_.write_timeout);
+    connection_.Start();
+  }
 
   // Sends `call`; only when idle.
   void Send(call::Call* call);

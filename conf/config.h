@@ -44,7 +44,6 @@ struct AdminConfig {
   Located<std::string> ip{"127.0.0.1", 0, "admin.ip"};  // always a literal, IPv4 or IPv6
   Located<uint16_t> port{9990, 0, "admin.port"};        // 0: a free one
   Millis shutdown_grace{10'000};
-  SocketOptions socket_options;
 };
 
 // An entry of namers. The last one of the list is asked first.

@@ -8,8 +8,8 @@ AdminConfig ReadAdmin(std::optional<Section> section) {
   admin.ip = section->Ip("ip", admin.ip.value);
   admin.port = section->Port("port", admin.port.value);
   admin.shutdown_grace = section->Time("shutdownGraceMs", 0, admin.shutdown_grace);
-  admin.socket_options = MaybeSocketOptions(&*section).value_or(SocketOptions{});
-  section->Done({{"tls"}, {"httpIdentifierPort"}, {"workerThreads", "2"}, {"security", "{}"}});
+  section->Done({{"socketOptions", "{}"},
+                 {"tls"}, {"httpIdentifierPort"}, {"workerThreads", "2"}, {"security", "{}"}});
   return admin;
 }
 

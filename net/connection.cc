@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -23,6 +24,32 @@ Connection::~Connection() { Close(); }
 
 void Connection::Start() { transport_->WatchRead(Transport::Watch::kRead); }
 
+void Connection::SetTimeouts(std::optional<base::Duration> read,
+                             std::optional<base::Duration> write) {
+  if (!read && !write) return;
+  read_timeout_ = read;
+  write_timeout_ = write;
+  last_read_ = last_written_ = loop_->Now();
+  timer_ = std::make_unique<Timer>(loop_, [this] { OnTime(); });
+  OnTime();
+}
+
+void Connection::OnTime() {
+  if (closed_) return;
+  base::TimePoint now = loop_->Now();
+  if (!blocked_) last_written_ = now;
+  bool read_over = read_timeout_ && !ended_ && now - last_read_ >= *read_timeout_;
+  bool write_over = write_timeout_ && now - last_written_ >= *write_timeout_;
+  if (read_over || write_over) return Gone(base::Code::kTimeout, ETIMEDOUT);
+  std::optional<base::TimePoint> next;
+  if (read_timeout_ && !ended_) next = last_read_ + *read_timeout_;
+  if (write_timeout_) {
+    base::TimePoint at = last_written_ + *write_timeout_;
+    next = next ? std::min(*next, at) : at;
+  }
+  if (next) timer_->ArmAt(*next);
+}
+
 void Connection::OnReadable() {
   uint32_t room = 0;
   char* to = loop_->arena()->Room(kReadRoom, &room);
@@ -45,6 +72,7 @@ void Connection::OnReadable() {
       break;
   }
   received_ += r.bytes;
+  if (timer_) last_read_ = loop_->Now();
   if (closing_) return;  // read only to see the end
   in_.Append(loop_->arena()->Commit(static_cast<uint32_t>(r.bytes)));
   Offer();
@@ -76,6 +104,7 @@ void Connection::Flush() {
     size_t taken = r.kind == IoResult::Kind::kBytes ? r.bytes : 0;
     out_.TrimFront(taken);
     sent_ += taken;
+    if (timer_ && taken > 0) last_written_ = loop_->Now();
     if (taken < offered) {
       if (!blocked_) transport_->WatchWrite(true);
       blocked_ = true;
@@ -145,6 +174,7 @@ void Connection::CloseAfterWrites() {
 void Connection::Close(bool reset) {
   if (closed_) return;
   closed_ = true;
+  if (timer_) timer_->Cancel();
   in_.Clear();
   out_.Clear();
   transport_->Close(reset);

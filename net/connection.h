@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/buffer.h"
 #include "base/status.h"
@@ -41,6 +42,9 @@ class Connection final : private Transport::Events, private TurnEnd {
 
   // Begins to read.
   void Start();
+  // The connection breaks (OnGone, kTimeout) when nothing came, or nothing of what waits could be
+  // sent, for so long. None: never. Before Start().
+  void SetTimeouts(std::optional<base::Duration> read, std::optional<base::Duration> write);
   // Queues `bytes` for the end of the turn.
   void Write(base::Buffer&& bytes);
   // Stops and goes on reading; bytes already here stay. ResumeReading offers them again.
@@ -77,6 +81,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   void Flush();
   void LastWritten();
   void Gone(base::Code code, int error);
+  void OnTime();
   void Offer();
 
   EventLoop* loop_;
@@ -91,6 +96,9 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool closed_ = false;
   bool shut_ = false;     // our end was said
   bool blocked_ = false;  // the system took less than it was given
+  std::optional<base::Duration> read_timeout_, write_timeout_;
+  base::TimePoint last_read_{}, last_written_{};
+  std::unique_ptr<Timer> timer_;  // only with a timeout
 };
 
 }  // namespace trestle::net

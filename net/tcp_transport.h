@@ -18,7 +18,7 @@ struct SocketOptions {
   bool keep_alive = false;
   bool reuse_address = true;  // listening sockets
   bool reuse_port = false;    // listening sockets
-  int backlog = 1024;         // listening sockets
+  int backlog = SOMAXCONN;    // listening sockets
 };
 
 class TcpTransport final : public Transport {

@@ -120,7 +120,9 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
 uint32_t Binder::Max(BoundNameEntry::Class kind) const {
   const conf::BindingCacheConfig& c = config_.binding_cache;
   if (kind == BoundNameEntry::Class::kLocal) return c.local_dtabs;
-  return kind == BoundNameEntry::Class::kNegative ? c.negatives : c.paths;
+  if (kind == BoundNameEntry::Class::kNegative) return c.negatives;
+  // Path, tree and what they are bound to are one entry here: the least of the three bounds holds.
+  return std::min({c.paths, c.trees, c.bounds});
 }
 
 // Evicts the one of its kind that was not used for longest, when there are too many.

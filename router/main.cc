@@ -29,7 +29,7 @@ namespace trestle::router {
 namespace {
 
 constexpr int kCleanStop = 0, kFailed = 1, kBadConfig = 2;
-constexpr int kResolverThreads = 2;
+constexpr int kResolverThreads = 4;
 
 struct CommandLine {
   std::string config;

@@ -35,6 +35,8 @@ server::Options ToServerOptions(const conf::RouterConfig& router, const conf::Se
   out.half_close_timeout = server.half_close_timeout;
   out.idle_time = server.server_session.idle_time;
   out.life_time = server.server_session.life_time;
+  out.read_timeout = server.socket_options.read_timeout;
+  out.write_timeout = server.socket_options.write_timeout;
   return out;
 }
 
@@ -68,6 +70,8 @@ backend::Options ToBackendOptions(const conf::RouterConfig& router,
   out.attempt_timeout = client.request_attempt_timeout;
   out.session_idle_time = client.client_session.idle_time;
   out.session_life_time = client.client_session.life_time;
+  out.read_timeout = client.socket_options.read_timeout;
+  out.write_timeout = client.socket_options.write_timeout;
   out.verify_seqid = client.verify_seqid;
   out.max_frame_bytes = router.max_frame_bytes;
   return out;

@@ -76,8 +76,10 @@ base::Status Process::Listen() {
 base::Status Process::StartAdmin() {
   admin::AdminOptions options;
   options.version = version_;
-  options.prometheus_path.clear();
-  if (!config_.prometheus.empty()) options.prometheus_path = config_.prometheus[0].path.value;
+  options.prometheus.clear();
+  for (const auto& page : config_.prometheus) {
+    options.prometheus.push_back({page.path.value, page.prefix});
+  }
   admin::AdminSources sources;
   sources.metrics = &metrics_;
   sources.ready = [this] { return !draining_; };
@@ -148,7 +150,9 @@ void Process::OnClosed(Served* served) {
 std::string Process::ReadyLine() const {
   std::string line = "trestle " + version_ + " is ready:";
   for (const auto& served : served_) {
-    line += " " + config_.routers[served->router].label.value + " on " +
+    const conf::RouterConfig& router = config_.routers[served->router];
+    const std::string& label = router.servers[served->server].label;
+    line += " " + router.label.value + (label.empty() ? "" : " (" + label + ")") + " on " +
             served->listener->address().Show() + ",";
   }
   return line + " admin on " + admin_->address().Show() + ", " + std::to_string(workers_.size()) +

@@ -22,6 +22,7 @@ struct Options {
   enum class OnHalfClose { kServe, kCancel } on_half_close = OnHalfClose::kServe;
   base::Duration half_close_timeout = std::chrono::seconds(10);
   std::optional<base::Duration> idle_time, life_time;
+  std::optional<base::Duration> read_timeout, write_timeout;  // of a connection
   // Output that a client does not take: past it no more calls are read from it.
   size_t max_unsent = 1 << 20;
 };

@@ -30,6 +30,7 @@ ThriftSession::ThriftSession(Server* server, std::unique_ptr<net::Transport> tra
 ThriftSession::~ThriftSession() { CancelAll(); }
 
 void ThriftSession::Start() {
+  connection_.SetTimeouts(server_->options().read_timeout, server_->options().write_timeout);
   connection_.Start();
   ArmTimer();
 }

@@ -39,7 +39,7 @@ class AdminServerTest : public ::testing::Test {
   tests::LoopThread thread_{&clock_};
   base::Metrics metrics_;
   base::Scope* root_ = metrics_.NewTable()->root();
-  AdminOptions options_{"trestle", "1.2.3", "/admin/metrics/prometheus"};
+  AdminOptions options_{"trestle", "1.2.3", {AdminOptions::Prometheus{}}};
   AdminSources sources_;
   std::unique_ptr<AdminServer> server_;
 };
@@ -105,12 +105,15 @@ TEST_F(AdminServerTest, Prometheus) {
 }
 
 TEST_F(AdminServerTest, PrometheusElsewhereOrNotAtAll) {
-  options_.prometheus_path = "/metrics";
+  root_->Labelled("rt", "thr")->counter("requests")->Add(3);
+  options_.prometheus = {{"/metrics", "l5d_"}};
   Start();
-  EXPECT_EQ(Get("/metrics").status, 200);
+  Reply reply = Get("/metrics");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body, "# TYPE l5d_rt:requests counter\nl5d_rt:requests{rt=\"thr\"} 3\n");
   EXPECT_EQ(Get("/admin/metrics/prometheus").status, 404);
   thread_.In([this] {
-    options_.prometheus_path = "";
+    options_.prometheus.clear();
     server_ = std::make_unique<AdminServer>(thread_.loop(), options_, sources_);
     ASSERT_TRUE(server_->Listen("127.0.0.1", 0).ok());
   });

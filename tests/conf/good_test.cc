@@ -24,7 +24,6 @@ TEST(GoodTest, DefaultsOfTheTop) {
   EXPECT_EQ(config.admin.ip.value, "127.0.0.1");
   EXPECT_EQ(config.admin.port.value, 9990);
   EXPECT_EQ(config.admin.shutdown_grace, Millis(10'000));
-  EXPECT_EQ(config.admin.socket_options, SocketOptions{});
   EXPECT_THAT(config.namers, IsEmpty());
   ASSERT_EQ(config.prometheus.size(), 1u);
   EXPECT_EQ(config.prometheus[0].path.value, "/admin/metrics/prometheus");
@@ -91,8 +90,6 @@ admin:
   ip: "::1"
   port: 0
   shutdownGraceMs: 0
-  socketOptions: {noDelay: false, reuseAddr: false, reusePort: true, keepAlive: true,
-                  backlog: 7, readTimeoutMs: 8, writeTimeoutMs: 9}
 namers:
 - kind: io.l5d.fs
   rootDir: disco
@@ -111,11 +108,9 @@ telemetry:
   EXPECT_EQ(config.admin.ip, (Located<std::string>{"::1", 6, "admin.ip"}));
   EXPECT_EQ(config.admin.port, (Located<uint16_t>{0, 7, "admin.port"}));
   EXPECT_EQ(config.admin.shutdown_grace, Millis(0));
-  SocketOptions socket{false, false, true, true, 7, Millis(8), Millis(9)};
-  EXPECT_EQ(config.admin.socket_options, socket);
   ASSERT_EQ(config.namers.size(), 3u);
   EXPECT_EQ(config.namers[0].prefix.Show(), "/#/io.l5d.fs");
-  EXPECT_EQ(config.namers[0].root_dir, (Located<std::string>{"disco", 13, "namers[0].rootDir"}));
+  EXPECT_EQ(config.namers[0].root_dir, (Located<std::string>{"disco", 11, "namers[0].rootDir"}));
   EXPECT_EQ(config.namers[1].prefix.Show(), "/#/other/fs");
   EXPECT_EQ(config.namers[1].kind, NamerConfig::Kind::kFs);
   EXPECT_EQ(config.namers[2].kind, NamerConfig::Kind::kRewrite);
@@ -123,7 +118,7 @@ telemetry:
   EXPECT_EQ(config.namers[2].pattern.value, "/{a}.x/*");
   EXPECT_EQ(config.namers[2].name.value, "/svc/{a}");
   ASSERT_EQ(config.prometheus.size(), 1u);
-  EXPECT_EQ(config.prometheus[0].path, (Located<std::string>{"/metrics", 22, "telemetry[0].path"}));
+  EXPECT_EQ(config.prometheus[0].path, (Located<std::string>{"/metrics", 20, "telemetry[0].path"}));
   EXPECT_EQ(config.prometheus[0].prefix, "l5d_");
 }
 
@@ -152,7 +147,7 @@ TEST(GoodTest, EveryKeyOfARouter) {
     maxConnections: 9
     onHalfClose: cancel
     halfCloseTimeoutMs: 10
-    socketOptions: {backlog: 11}
+    socketOptions: {noDelay: false, reuseAddr: false, reusePort: true, keepAlive: true, backlog: 11, readTimeoutMs: 8, writeTimeoutMs: 9}
     serverSession: {idleTimeMs: 12, lifeTimeMs: 13}
   - ip: localhost
 )")
@@ -184,7 +179,8 @@ TEST(GoodTest, EveryKeyOfARouter) {
   EXPECT_EQ(server.max_connections, 9u);
   EXPECT_EQ(server.on_half_close, OnHalfClose::kCancel);
   EXPECT_EQ(server.half_close_timeout, Millis(10));
-  EXPECT_EQ(server.socket_options.backlog, 11);
+  EXPECT_EQ(server.socket_options,
+            (SocketOptions{false, false, true, true, 11, Millis(8), Millis(9)}));
   EXPECT_EQ(server.server_session, (SessionBounds{Millis(12), Millis(13)}));
   // A default stands where its server begins, so that a taken port can be told with a line.
   EXPECT_EQ(router.servers[1].port, (Located<uint16_t>{4114, 27, "routers[0].servers[1].port"}));

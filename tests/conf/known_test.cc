@@ -71,6 +71,8 @@ struct Refused {
 TEST(KnownTest, KeysNotYet) {
   const std::vector<Refused> rows = {
       {"admin", AtTop("admin: {tls: {certPath: a}}\n"), NotYet("2: admin.tls", "tls")},
+      {"admin", AtTop("admin: {socketOptions: {noDelay: false}}\n"),
+       NotYet("2: admin.socketOptions", "socketOptions")},
       {"admin", AtTop("admin: {httpIdentifierPort: 1}\n"),
        NotYet("2: admin.httpIdentifierPort", "httpIdentifierPort: 1")},
       {"admin", AtTop("admin: {workerThreads: 4}\n"),
