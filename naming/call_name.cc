@@ -12,13 +12,13 @@ base::Result<Path> NameOfCall(const Path& dst_prefix, std::optional<std::string_
     if (!service.ok()) return service.status();
     name = name + *service;
   }
-  std::string suffix;
+  std::string suffix(1, '/');
   const auto pieces = SplitDroppingEmptyTail(message_name, ':');
   if (pieces.size() == 2) {
-    suffix = "/" + std::string(pieces[0]);
-    if (method_in_dst) suffix += "/" + std::string(pieces[1]);
+    suffix += pieces[0];
+    if (method_in_dst) suffix.append(1, '/').append(pieces[1]);
   } else if (method_in_dst) {
-    suffix = "/" + std::string(message_name);
+    suffix += message_name;
   } else {
     return name;
   }

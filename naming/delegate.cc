@@ -84,7 +84,7 @@ class Delegation {
   // What the dtab, and if it has nothing the namers, make of `path`.
   Answer Explain(const Path& path, const DentryPtr& dentry, int depth) {
     if (++lookups_ > kMaxDelegateLookups || nesting_ >= kMaxNesting) return GiveUp();
-    if (!budget_.Spend(1 + dtab_.size() / 16)) return GiveUp();
+    if (!budget_.Spend(1 + dtab_.size() / 8)) return GiveUp();
     ++nesting_;
     std::vector<size_t> matches;
     for (size_t i = dtab_.size(); i-- > 0;) {
@@ -110,6 +110,9 @@ class Delegation {
       if (!child) {
         if (matches.size() == 1) return std::nullopt;
         child = Looped(path, dentry);
+      }
+      if (matches.size() == 1 && tree.is(PathTree::Kind::kNeg)) {
+        child->why_neg = "written ~ ; alone it does not stop bind from asking the namers";
       }
       children.push_back(std::move(*child));
     }

@@ -73,7 +73,7 @@ PathTree Dtab::Lookup(const Path& path) const {
 }
 
 std::optional<PathTree> Dtab::Lookup(const Path& path, Budget* budget) const {
-  if (!budget->Spend(1 + dentries_.size() / 16)) return std::nullopt;
+  if (!budget->Spend(1 + dentries_.size() / 8)) return std::nullopt;
   std::vector<PathTree> matches;
   for (auto dentry = dentries_.rbegin(); dentry != dentries_.rend(); ++dentry) {
     if (!dentry->prefix.Matches(path)) continue;

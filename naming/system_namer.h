@@ -4,7 +4,7 @@
 // an unknown name is failed with kind "unknown_namer", never Neg.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +21,8 @@ class SystemNamer : public Namer {
  public:
   explicit SystemNamer(InetResolver* resolver) : resolver_(resolver) {}
   Lookup Find(const Path& prefix, const Path& rest, Dependencies* deps) override;
+  // How many addresses of its own it remembers, dead ones too.
+  size_t held() const { return fixed_.size() + refused_.size(); }
 
  private:
   using Key = std::pair<std::string, std::string>;

@@ -67,7 +67,9 @@ std::string ShowWeight(double weight) {
   digits.insert(whole, 1, '.');
   size_t zeros = 0;
   while (zeros + 1 < whole && digits[zeros] == '0') ++zeros;
-  return (weight < 0 ? "-" : "") + digits.substr(zeros);
+  digits.erase(0, zeros);
+  if (weight < 0) digits.insert(digits.begin(), '-');
+  return digits;
 }
 
 CodePoint DecodeUtf8(std::string_view text) {
