@@ -14,7 +14,7 @@ ClientMetrics::ClientMetrics(base::Scope* s)
       updates(s->Child("loadbalancer")->counter("updates")),
       adds(s->Child("loadbalancer")->counter("adds")),
       removes(s->Child("loadbalancer")->counter("removes")),
-      size(s->Child("loadbalancer")->gauge("size")),
+      size(s->Child("loadbalancer")->gauge("size", base::Merge::kMost)),
       budget(s->Child("retries")->gauge("budget")) {}
 
 Client::Client(net::EventLoop* loop, std::string id, Options options,

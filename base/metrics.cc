@@ -64,9 +64,11 @@ Counter* Scope::counter(std::string_view name) {
   return FindOrMake(&counters_, name);
 }
 
-Gauge* Scope::gauge(std::string_view name) {
+Gauge* Scope::gauge(std::string_view name, Merge merge) {
   std::lock_guard<std::mutex> lock(table_->mutex_);
-  return FindOrMake(&gauges_, name);
+  Gauge* gauge = FindOrMake(&gauges_, name);
+  gauge->merge_ = merge;
+  return gauge;
 }
 
 Histogram* Scope::histogram(std::string_view name, uint32_t unit_per_shown) {
@@ -120,7 +122,10 @@ class MetricsSum {
     for (const auto& [name, cell] : scope.counters_) {
       At(&counters_, scope, name).value += cell->value();
     }
-    for (const auto& [name, cell] : scope.gauges_) At(&gauges_, scope, name).value += cell->value();
+    for (const auto& [name, cell] : scope.gauges_) {
+      int64_t& value = At(&gauges_, scope, name).value;
+      value = cell->merge_ == Merge::kMost ? std::max(value, cell->value()) : value + cell->value();
+    }
     for (const auto& [name, cell] : scope.histograms_) {
       HistogramValue& sum = At(&histograms_, scope, name).value;
       sum.unit_per_shown = cell->unit_per_shown;

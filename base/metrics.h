@@ -35,6 +35,9 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
+// How the gauges of one name in several tables become one.
+enum class Merge : uint8_t { kSum, kMost };
+
 class Gauge {
  public:
   void Set(int64_t v) { value_.store(v, std::memory_order_relaxed); }
@@ -44,7 +47,10 @@ class Gauge {
   int64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:
+  friend class Scope;
+  friend class MetricsSum;
   std::atomic<int64_t> value_{0};
+  Merge merge_ = Merge::kSum;  // guarded by the table's lock
 };
 
 // Buckets that grow with the value: exact below 16, then 8 to every doubling (an error of at most
@@ -79,7 +85,8 @@ class MetricsSum;
 class Scope {
  public:
   Counter* counter(std::string_view name);
-  Gauge* gauge(std::string_view name);
+  // kMost: for what every worker sees whole, as the size of a set.
+  Gauge* gauge(std::string_view name, Merge merge = Merge::kSum);
   // `unit_per_shown` divides what is recorded for showing: 1000 for microseconds shown as ms.
   Histogram* histogram(std::string_view name, uint32_t unit_per_shown = 1);
   // A plain element below: "loadbalancer".

@@ -151,6 +151,15 @@ TEST(Metrics, CollectsNothingFromNothing) {
   EXPECT_TRUE(seen.histograms.empty());
 }
 
+TEST(Metrics, WhatEveryTableSeesWholeIsNotAddedUp) {
+  Metrics metrics;
+  metrics.NewTable()->root()->gauge("size", Merge::kMost)->Set(3);
+  metrics.NewTable()->root()->gauge("size", Merge::kMost)->Set(2);
+  MetricsSnapshot snapshot = metrics.Collect();
+  ASSERT_EQ(snapshot.gauges.size(), 1u);
+  EXPECT_EQ(snapshot.gauges[0].value, 3);
+}
+
 TEST(Metrics, AddsUpTheTablesByFlatName) {
   Metrics metrics;
   for (uint64_t worker = 1; worker <= 3; worker++) {
