@@ -45,8 +45,10 @@ class Apache(RouterTest):
                 "protocol": "thrift", "label": name, "dstPrefix": "/thrift",
                 "thriftMethodInDst": True, "thriftProtocol": protocol,
                 "dtab": f"/srv => /#/io.l5d.fs ; /thrift/userService => /srv/{name}",
-                "servers": [{} if multiplexed else {"dest": "/userService"}]})
-        # A simple server takes one connection at a time, and each worker has its own.
+                "servers": [{} if multiplexed else {"dest": "/userService"}],
+                # A simple server takes one connection at a time: others wait until it is closed.
+                "client": {"hostConnectionPool": {"maxSize": 1}} if server == "simple" else {}})
+        # Each worker has connections of its own.
         router = Router(routers, workers=1)
         for kind, config in zip(cls.kinds, routers):
             server, protocol, multiplexed = kind
@@ -104,7 +106,7 @@ class Versions(RouterTest):
         self.assertEqual(self.call("--count", "50", "--tally", "version"), (0, "50 ok v1"))
 
     def test_an_error_of_the_router_is_an_exception_of_apache(self):
-        code, line = self.call("--dtab", "/srv => /nowhere", "version")
+        code, line = self.call("--dtab", "/srv/v1 => !", "version")
         self.assertEqual(code, 0)
         begin = "application 6: trestle: bind: /thrift/userService/version"
         self.assertEqual(line[:len(begin)], begin)

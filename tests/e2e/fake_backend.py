@@ -14,6 +14,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 import wire
 from client import PATIENCE
@@ -161,8 +162,20 @@ class FakeBackend:
 
     def do_hold(self, connection, message):
         key = message.fields[1]
-        self.wait(lambda: key in self.released or self.listener is None)
+        deadline = time.monotonic() + PATIENCE
+        while key not in self.released and self.listener and time.monotonic() < deadline:
+            if self.peer_left(connection):
+                return False
+            with self.lock:
+                self.lock.wait(0.01)
         return self.reply(connection, message, [(0, "string", key)])
+
+    @staticmethod
+    def peer_left(connection):
+        try:
+            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
 
     def do_seen(self, connection, message):
         kinds = [[one.kind, one.name] for one in self.seen]
