@@ -19,6 +19,7 @@ from client import PATIENCE
 
 BIN = os.environ.get("TRESTLE_BIN", "build/bin")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GIVEN_PORTS = set()
 
 
 def program(name):
@@ -41,12 +42,15 @@ def free_port():
     """A port that nothing uses, below those that the kernel picks for outgoing connections."""
     while True:
         port = random.randint(15000, 31000)
+        if port in GIVEN_PORTS:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        GIVEN_PORTS.add(port)
+        return port
 
 
 class Router:
