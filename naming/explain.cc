@@ -91,18 +91,19 @@ class Explainer {
  public:
   // `head` stands before the name on the node's line, `tail` behind the entry. `told`: the entry
   // that a line above has named already.
-  void Node(const DelegateTree& tree, int level, const std::string& head, const std::string& tail,
-            const DentryText* told = nullptr) {
-    Line(tree, level, head, tail, told);
+  void Node(const DelegateTree& tree, size_t column, const std::string& head,
+            const std::string& tail, const DentryText* told = nullptr) {
+    Line(tree, column, head, tail, told);
+    const size_t inner = column + head.size() + 2;
     switch (tree.kind) {
       case Kind::kDelegate:
-        return Node(tree.trees[0], level + 1, "", "");
+        return Node(tree.trees[0], inner, "", "");
       case Kind::kAlt:
-        return Alt(tree, level + 1);
+        return Alt(tree, inner);
       case Kind::kUnion:
-        return Union(tree, level + 1);
+        return Union(tree, inner);
       case Kind::kTransformation:
-        return Node(tree.trees[0], level + 1, "", "");
+        return Node(tree.trees[0], inner, "", "");
       default:
         return;
     }
@@ -111,7 +112,7 @@ class Explainer {
   std::string Take() { return std::move(text_); }
 
  private:
-  static std::string Indent(int level) { return std::string(static_cast<size_t>(level) * 2, ' '); }
+  static std::string Indent(size_t column) { return std::string(column, ' '); }
 
   // The entry that all children come from, or null.
   static const DentryText* SharedDentry(const DelegateTree& tree) {
@@ -122,16 +123,16 @@ class Explainer {
     return shared;
   }
 
-  void Choice(int level, const char* what, const DentryText* shared, const char* how) {
-    text_ += Indent(level) + what;
+  void Choice(size_t column, const char* what, const DentryText* shared, const char* how) {
+    text_ += Indent(column) + what;
     if (shared != nullptr) text_ += " of " + shared->prefix + " => " + shared->dst;
     text_ += std::string(", ") + how + ":\n";
   }
 
-  void Line(const DelegateTree& tree, int level, const std::string& head, const std::string& tail,
-            const DentryText* told) {
-    const std::string more = Indent(level + 1) + (head.empty() ? "" : "   ");
-    text_ += Indent(level) + head + NameOf(tree);
+  void Line(const DelegateTree& tree, size_t column, const std::string& head,
+            const std::string& tail, const DentryText* told) {
+    const std::string more = Indent(column + head.size() + 2);
+    text_ += Indent(column) + head + NameOf(tree);
     if (tree.dentry != nullptr && tree.dentry.get() != told) {
       text_ += "    (" + tree.dentry->prefix + " => " + tree.dentry->dst + ")";
     }
@@ -171,30 +172,36 @@ class Explainer {
     return tree.path.Show();
   }
 
-  void Alt(const DelegateTree& tree, int level) {
+  void Alt(const DelegateTree& tree, size_t column) {
     const DentryText* shared = SharedDentry(tree);
-    Choice(level, "alternatives", shared, "the first that is not ~ counts");
+    Choice(column, "alternatives", shared == tree.dentry.get() ? nullptr : shared,
+           "the first that is not ~ counts");
     bool decided = false;
     for (size_t i = 0; i < tree.trees.size(); ++i) {
       const bool neg = OutcomeOf(tree.trees[i]) == Outcome::kNeg;
-      const char* tail = decided ? "not looked at" : neg ? "nothing here" : "taken";
-      Node(tree.trees[i], level, std::to_string(i + 1) + ". ", tail, shared);
+      const char* tail = neg ? "nothing here" : unlooked_ > 0 ? "would be taken" : "taken";
+      if (decided) tail = unlooked_ > 0 ? "" : "not looked at";
+      unlooked_ += decided ? 1 : 0;
+      Node(tree.trees[i], column, std::to_string(i + 1) + ". ", tail, shared);
+      unlooked_ -= decided ? 1 : 0;
       decided = decided || !neg;
     }
   }
 
-  void Union(const DelegateTree& tree, int level) {
+  void Union(const DelegateTree& tree, size_t column) {
     const DentryText* shared = SharedDentry(tree);
-    Choice(level, "branches", shared, "each call takes one by weight");
+    Choice(column, "branches", shared == tree.dentry.get() ? nullptr : shared,
+           "each call takes one by weight");
     for (size_t i = 0; i < tree.trees.size(); ++i) {
       const DelegateTree& child = tree.trees[i];
       const bool dropped = OutcomeOf(child) != Outcome::kAnswer;
-      Node(child, level, Weight(tree.weights[i]) + " * ",
+      Node(child, column, Weight(tree.weights[i]) + " * ",
            dropped ? "left out: its share goes to the others" : "", shared);
     }
   }
 
   std::string text_;
+  int unlooked_ = 0;  // how many alternatives above are not looked at
 };
 
 std::string ResultText(const BindResult& bound) {

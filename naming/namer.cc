@@ -1,5 +1,7 @@
 #include "naming/namer.h"
 
+#include <set>
+
 namespace trestle::naming {
 
 Lookup Lookup::Ok(NameTree<Name> tree) {
@@ -32,6 +34,12 @@ Lookup Lookup::To(Path path) {
   Name name;
   name.path = std::move(path);
   return Ok(NameTree<Name>::Leaf(std::move(name)));
+}
+
+std::vector<std::shared_ptr<Source>> Dependencies::Take() {
+  std::set<const Source*> seen;
+  std::erase_if(sources_, [&](const auto& source) { return !seen.insert(source.get()).second; });
+  return std::exchange(sources_, {});
 }
 
 }  // namespace trestle::naming

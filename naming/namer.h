@@ -49,7 +49,8 @@ struct Lookup {
 class Dependencies {
  public:
   void Add(std::shared_ptr<Source> source) { sources_.push_back(std::move(source)); }
-  std::vector<std::shared_ptr<Source>> Take() { return std::move(sources_); }
+  // Each once, however often it was added.
+  std::vector<std::shared_ptr<Source>> Take();
 
  private:
   std::vector<std::shared_ptr<Source>> sources_;

@@ -45,8 +45,10 @@ TEST_F(BindTest, DependenciesAreCollectedAlsoForNeg) {
       Bind(D("/a => /#/io.l5d.fs/no | /#/io.l5d.fs/none"), P("/a"), set_, &deps);
   EXPECT_TRUE(result.tree.is(BoundTree::Kind::kNeg));
   const auto sources = deps.Take();
-  ASSERT_EQ(sources.size(), 2u);
+  ASSERT_EQ(sources.size(), 1u);  // asked twice, but one source
   EXPECT_EQ(sources[0], files_.changes);
+  EXPECT_EQ(files_.asked, 2);
+  EXPECT_TRUE(deps.Take().empty());
 }
 
 TEST_F(BindTest, LaterAlternativesAreNotAsked) {

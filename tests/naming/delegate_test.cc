@@ -60,7 +60,8 @@ TEST_F(DelegateTest, PendingIsTold) {
 TEST_F(DelegateTest, DependenciesOfAllBranches) {
   Dependencies deps;
   ASSERT_TRUE(Delegate(D("/a=>/#/f/users | /#/f/x & /#/f/y"), P("/a"), set_, &deps).ok());
-  EXPECT_EQ(deps.Take().size(), 3u);
+  EXPECT_EQ(deps.Take().size(), 1u);
+  EXPECT_EQ(files_.asked, 3);
 }
 
 TEST_F(DelegateTest, HostileDtabsEndSoon) {

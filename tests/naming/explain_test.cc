@@ -84,6 +84,36 @@ result:
 )");
 }
 
+// Below an alternative that bind does not look at, nothing is taken.
+TEST_F(ExplainTest, AlternativesThatAreNotLookedAt) {
+  const std::string text = Explain("/b => /#/io.l5d.fs/users | ! ; /a => $ | /b", "/a");
+  EXPECT_NE(text.find("1. /a    <- taken"), std::string::npos) << text;
+  EXPECT_NE(text.find("2. /b    <- not looked at"), std::string::npos) << text;
+  EXPECT_NE(text.find("1. /#/io.l5d.fs/users    <- would be taken"), std::string::npos) << text;
+  EXPECT_NE(text.find("2. /b\n"), std::string::npos) << text;
+}
+
+// A union that stands among alternatives names its entry once.
+TEST_F(ExplainTest, UnionsWithinAlternatives) {
+  EXPECT_EQ(Explain("/svc => /#/no ; /svc => /#/io.l5d.fs/empty & /#/io.l5d.fs/gone", "/svc"), R"(
+/svc
+  alternatives, the first that is not ~ counts:
+  1. /svc    (/svc => /#/io.l5d.fs/empty & /#/io.l5d.fs/gone)    <- taken
+       branches, each call takes one by weight:
+       1 * /#/io.l5d.fs/empty
+             leaf /#/io.l5d.fs/empty
+               no addresses: the set is empty; calls fail
+       1 * /#/io.l5d.fs/gone
+             leaf /#/io.l5d.fs/gone
+               no address: the host or name does not exist; calls fail
+  2. /#/no    (/svc => /#/no)    <- not looked at
+       ~ : no namer is configured for /#/no
+result:
+  50 %  /#/io.l5d.fs/empty, 0 addresses
+  50 %  /#/io.l5d.fs/gone
+)");
+}
+
 TEST_F(ExplainTest, UnionsShowWeightsAndWhatIsLeftOut) {
   EXPECT_EQ(
       Explain("/svc => 3*/#/io.l5d.fs/users & 1*/#/io.l5d.fs/users-v2 & 9*/#/consul/x", "/svc"),
@@ -91,14 +121,14 @@ TEST_F(ExplainTest, UnionsShowWeightsAndWhatIsLeftOut) {
 /svc
   branches of /svc => 3.00*/#/io.l5d.fs/users & /#/io.l5d.fs/users-v2 & 9.00*/#/consul/x, each call takes one by weight:
   3 * /#/io.l5d.fs/users
-       leaf /#/io.l5d.fs/users
-         10.0.0.1:80
-         10.0.0.2:80  weight 2.5
+        leaf /#/io.l5d.fs/users
+          10.0.0.1:80
+          10.0.0.2:80  weight 2.5
   1 * /#/io.l5d.fs/users-v2
-       leaf /#/io.l5d.fs/users-v2
-         [::1]:81
+        leaf /#/io.l5d.fs/users-v2
+          [::1]:81
   9 * /#/consul/x    <- left out: its share goes to the others
-       ~ : no namer is configured for /#/consul
+        ~ : no namer is configured for /#/consul
 result:
   75 %  /#/io.l5d.fs/users, 2 addresses
   25 %  /#/io.l5d.fs/users-v2, 1 address

@@ -164,6 +164,7 @@ std::unique_ptr<naming::Namer> MakeNamer(const VectorJson& json) {
 }  // namespace
 
 std::string CanonicalIp(const std::string& host) {
+  if (host == "localhost") return "127.0.0.1";
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST;
   hints.ai_socktype = SOCK_STREAM;
@@ -178,8 +179,7 @@ std::string CanonicalIp(const std::string& host) {
 AddrVar LiteralResolver::Resolve(const std::string& host, uint16_t port) {
   AddrVar& known = known_[host + " " + std::to_string(port)];
   if (known == nullptr) {
-    const std::string ip =
-        host.empty() || host == "localhost" ? std::string("127.0.0.1") : CanonicalIp(host);
+    const std::string ip = host.empty() ? std::string("127.0.0.1") : CanonicalIp(host);
     known = std::make_shared<naming::Var<Addr>>(ip.empty() ? Addr::Neg()
                                                            : Addr::Bound({{ip, port, 1.0, false}}));
   }
