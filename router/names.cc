@@ -16,6 +16,7 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
 
   void Add(NameListener* listener, uint64_t token) {
     listeners_.emplace_back(listener, token);
+    if (stale_) Refresh();
     if (bound_) listener->OnBound(token, bound_);
   }
   void Remove(NameListener* listener, uint64_t token) {
@@ -98,7 +99,7 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
     auto leaf = std::make_unique<Leaf>();
     leaf->shown = name.id.Show();
     leaf->addr = name.addr;
-    leaf->last = std::make_shared<naming::Addr>(name.addr->Get());
+    leaf->last = LastGood(leaf->shown, name.addr->Get());
     Leaf* raw = leaf.get();
     leaf->changed = leaf->addr->Subscribe([this, raw] { OnAddr(raw); });
     bound->leaves.push_back({name.id, leaf->shown, leaf->last});
@@ -106,8 +107,33 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
     return static_cast<int>(leaves->size()) - 1;
   }
 
+  static bool Good(const naming::Addr& addr) {
+    return addr.kind == naming::Addr::Kind::kBound || addr.kind == naming::Addr::Kind::kNeg;
+  }
+
+  // `now`, unless it says nothing and what the leaf had before this binding does.
+  std::shared_ptr<const naming::Addr> LastGood(const std::string& shown, const naming::Addr& now) {
+    if (!Good(now)) {
+      for (const auto& old : leaves_) {
+        if (old->shown == shown && Good(*old->last)) return old->last;
+      }
+    }
+    return std::make_shared<naming::Addr>(now);
+  }
+
+  // Brings the addresses in bound_ up to date, for a listener that comes late.
+  void Refresh() {
+    auto fresh = std::make_shared<Bound>(*bound_);
+    for (size_t i = 0; i < leaves_.size(); i++) fresh->leaves[i].addr = leaves_[i]->last;
+    bound_ = std::move(fresh);
+    stale_ = false;
+  }
+
   void OnAddr(Leaf* leaf) {
-    leaf->last = std::make_shared<naming::Addr>(leaf->addr->Get());
+    const naming::Addr& now = leaf->addr->Get();
+    if (!Good(now) && Good(*leaf->last)) return;
+    leaf->last = std::make_shared<naming::Addr>(now);
+    stale_ = true;
     auto addr = leaf->last;
     std::string id = leaf->shown;
     auto listeners = listeners_;
@@ -125,6 +151,7 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
 
   void Tell(std::shared_ptr<const Bound> bound) {
     bound_ = std::move(bound);
+    stale_ = false;
     auto listeners = listeners_;
     for (auto& [listener, token] : listeners) listener->OnBound(token, bound_);
   }
@@ -136,7 +163,8 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
   std::vector<std::shared_ptr<naming::Source>> sources_;
   std::vector<naming::Subscription> subscriptions_;
   std::vector<std::unique_ptr<Leaf>> leaves_;
-  std::shared_ptr<const Bound> bound_;
+  std::shared_ptr<const Bound> bound_;  // its leaves are as leaves_
+  bool stale_ = false;                  // an address changed since bound_ was made
   std::vector<std::pair<NameListener*, uint64_t>> listeners_;
 };
 
