@@ -85,6 +85,7 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
   call->concrete = &picked.client->client->id();
   ++picked.client->users;
   picked.client->metrics->pending->Add(1);
+  picked.metrics->pending->Add(1);
   call->attempt_start = loop_->Now();
   call->bind_deadline = call->attempt_start + config_.binding_timeout;
   picked.client->client->Dispatch(call);
@@ -98,7 +99,9 @@ void Router::OnEnded(call::Call* call) {
   if (ClientEntry* client = ClientOf(call)) {
     client->metrics->pending->Add(-1);
     client->metrics->Record(*call, call->attempt_start, now);
-    static_cast<CallMetrics*>(call->metrics)->Record(*call, call->attempt_start, now);
+    auto* both = static_cast<CallMetrics*>(call->metrics);
+    both->pending->Add(-1);
+    both->Record(*call, call->attempt_start, now);
     clients_.Unuse(client);
   }
   binder_.Unuse(name);
