@@ -38,6 +38,7 @@ void Connection::OnTime() {
   if (closed_) return;
   base::TimePoint now = loop_->Now();
   if (!blocked_) last_written_ = now;
+  if (paused_) last_read_ = now;  // we do not read, so its silence is ours
   bool read_over = read_timeout_ && !ended_ && now - last_read_ >= *read_timeout_;
   bool write_over = write_timeout_ && now - last_written_ >= *write_timeout_;
   if (read_over || write_over) return Gone(base::Code::kTimeout, ETIMEDOUT);
@@ -61,7 +62,7 @@ void Connection::OnReadable() {
       return Gone(base::Code::kClosed, r.error);
     case IoResult::Kind::kEnd:
       ended_ = true;
-      transport_->WatchRead(Transport::Watch::kHangup);
+      WatchForHangup();
       if (!closing_) {
         owner_->OnEnd();
       } else if (shut_) {
@@ -84,7 +85,7 @@ void Connection::Offer() {
 }
 
 void Connection::Write(base::Buffer&& bytes) {
-  if (closed_) return;
+  if (closed_ || shut_) return;
   out_.Append(std::move(bytes));
   if (!blocked_) loop_->AtTurnEnd(this);
 }
@@ -106,20 +107,31 @@ void Connection::Flush() {
     sent_ += taken;
     if (timer_ && taken > 0) last_written_ = loop_->Now();
     if (taken < offered) {
-      if (!blocked_) transport_->WatchWrite(true);
-      blocked_ = true;
+      if (!blocked_) OnBlocked();
       return;
     }
   }
   if (blocked_) {
     blocked_ = false;
     transport_->WatchWrite(false);
-    if (ended_ || paused_) transport_->WatchRead(Transport::Watch::kHangup);
+    if (ended_ || paused_) WatchForHangup();
     owner_->OnFlushed();
   } else if (paused_) {
     owner_->OnFlushed();
   }
   if (!closed_ && closing_ && out_.empty()) LastWritten();
+}
+
+void Connection::OnBlocked() {
+  blocked_ = true;
+  if (timer_) last_written_ = loop_->Now();
+  transport_->WatchWrite(true);
+}
+
+// Reading is off; a broken stream is still to be noticed. While output waits, writing will tell,
+// and a transport may not be able to watch for both.
+void Connection::WatchForHangup() {
+  transport_->WatchRead(blocked_ ? Transport::Watch::kOff : Transport::Watch::kHangup);
 }
 
 void Connection::LastWritten() {
@@ -140,8 +152,8 @@ void Connection::OnHangup() { Gone(base::Code::kClosed, ECONNRESET); }
 
 void Connection::Gone(base::Code code, int error) {
   if (closed_) return;
-  base::Status why(code, std::string("connection to ") + peer().address.Show() + " broke: " +
-                             std::strerror(error));
+  base::Status why(code, std::string("connection to ") + peer().address.Show() +
+                             " broke: " + std::strerror(error));
   Close();
   if (closing_) {
     owner_->OnClosed();
@@ -153,12 +165,13 @@ void Connection::Gone(base::Code code, int error) {
 void Connection::PauseReading() {
   if (paused_ || closed_) return;
   paused_ = true;
-  if (!ended_) transport_->WatchRead(blocked_ ? Transport::Watch::kOff : Transport::Watch::kHangup);
+  if (!ended_) WatchForHangup();
 }
 
 void Connection::ResumeReading() {
   if (!paused_ || closed_) return;
   paused_ = false;
+  if (timer_) last_read_ = loop_->Now();
   if (!ended_) transport_->WatchRead(Transport::Watch::kRead);
   if (!in_.empty()) Offer();
 }

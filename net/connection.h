@@ -1,8 +1,8 @@
-// Connection: the bytes of one peer: what was read and not yet used, what is still to be written, and
-// how the stream ends.
+// Connection: the bytes of one peer: what was read and not yet used, what is still to be written,
+// and how the stream ends.
 //
-// What one turn of the loop writes goes out together at its end, in as few system calls as the bytes
-// allow. Reading goes into the loop's arena, so an idle Connection holds no memory for it.
+// What one turn of the loop writes goes out together at its end, in as few system calls as the
+// bytes allow. Reading goes into the loop's arena, so an idle Connection holds no memory for it.
 //
 // Lifetime: owned by a session; it must not be destroyed inside one of its own callbacks (use
 // EventLoop::DeleteLater). Threading: its loop's. Errors: OnGone tells why, once, as the last call;
@@ -45,15 +45,15 @@ class Connection final : private Transport::Events, private TurnEnd {
   // The connection breaks (OnGone, kTimeout) when nothing came, or nothing of what waits could be
   // sent, for so long. None: never. Before Start().
   void SetTimeouts(std::optional<base::Duration> read, std::optional<base::Duration> write);
-  // Queues `bytes` for the end of the turn.
+  // Queues `bytes` for the end of the turn; dropped once our end was said.
   void Write(base::Buffer&& bytes);
   // Stops and goes on reading; bytes already here stay. ResumeReading offers them again.
   void PauseReading();
   void ResumeReading();
   bool paused() const { return paused_; }
   // Writes the output, says that no more comes, and closes when the peer has ended too: bytes that
-  // are still on their way here must not turn the end into a reset, which would take the last replies
-  // with it. What is read meanwhile is dropped. The owner bounds the wait by Close().
+  // are still on their way here must not turn the end into a reset, which would take the last
+  // replies with it. What is read meanwhile is dropped. The owner bounds the wait by Close().
   void CloseAfterWrites();
   // Closes at once; `reset` tells the peer that it was no orderly end.
   void Close(bool reset = false);
@@ -64,8 +64,8 @@ class Connection final : private Transport::Events, private TurnEnd {
 
   size_t unsent() const { return out_.size(); }
   size_t unread() const { return in_.size(); }
-  // Bytes ever queued, and ever taken by the system: a message queued at position p has not left while
-  // sent() <= p.
+  // Bytes ever queued, and ever taken by the system: a message queued at position p has not left
+  // while sent() <= p.
   uint64_t queued() const { return sent_ + out_.size(); }
   uint64_t sent() const { return sent_; }
   uint64_t received() const { return received_; }
@@ -79,6 +79,8 @@ class Connection final : private Transport::Events, private TurnEnd {
   void OnHangup() override;
   void OnTurnEnd() override;
   void Flush();
+  void OnBlocked();
+  void WatchForHangup();
   void LastWritten();
   void Gone(base::Code code, int error);
   void OnTime();

@@ -56,12 +56,14 @@ EventLoop::EventLoop(const base::Clock* clock)
         }
       },
       nullptr);
-  events_->timer = evtimer_new(base_, [](evutil_socket_t, short, void*) {}, nullptr);
+  events_->timer = evtimer_new(
+      base_, [](evutil_socket_t, short, void* loop) { static_cast<EventLoop*>(loop)->armed_ = {}; },
+      this);
   event_add(events_->wake, nullptr);
 }
 
 EventLoop::~EventLoop() {
-  graveyard_.clear();
+  EmptyGraveyard();
   event_free(events_->wake);
   event_free(events_->timer);
   close(events_->wake_fd);
@@ -151,15 +153,21 @@ void EventLoop::AtTurnEnd(TurnEnd* work) {
 }
 
 void EventLoop::RunTurnEnds() {
-  // What is added meanwhile runs in the same turn.
-  for (size_t i = 0; i < turn_ends_.size(); i++) {
-    TurnEnd* t = turn_ends_[i];
-    if (!t) continue;
-    t->queued_on_ = nullptr;
-    turn_ends_[i] = nullptr;
-    t->OnTurnEnd();
-  }
-  turn_ends_.clear();
+  do {
+    // What is added meanwhile runs in the same turn.
+    for (size_t i = 0; i < turn_ends_.size(); i++) {
+      TurnEnd* t = turn_ends_[i];
+      if (!t) continue;
+      t->queued_on_ = nullptr;
+      turn_ends_[i] = nullptr;
+      t->OnTurnEnd();
+    }
+    turn_ends_.clear();
+    EmptyGraveyard();
+  } while (!turn_ends_.empty());  // of the last words of the dead
+}
+
+void EventLoop::EmptyGraveyard() {
   while (!graveyard_.empty()) {
     auto dead = std::move(graveyard_);
     graveyard_.clear();
@@ -174,8 +182,8 @@ void EventLoop::Bury(std::shared_ptr<void> dead) { graveyard_.push_back(std::mov
 void EventLoop::ArmTimer() {
   if (timers_.empty()) return;
   base::TimePoint next = timers_[0]->at_;
-  // Timers of calls are nearly always cancelled. One wake-up for nothing is cheaper than arming anew
-  // for each of them.
+  // Timers of calls are nearly always cancelled. One wake-up for nothing is cheaper than arming
+  // anew for each of them.
   if (armed_ != base::TimePoint{} && armed_ <= next) return;
   armed_ = next;
   timeval tv = ToTimeval(next - clock_->Now());
@@ -184,14 +192,15 @@ void EventLoop::ArmTimer() {
 
 bool EventLoop::RunTimers() {
   bool any = false;
-  while (!timers_.empty() && timers_[0]->at_ <= now_) {
+  // One that is due again as soon as it ran must not hold up the turn.
+  for (size_t most = timers_.size(); most > 0 && !timers_.empty(); most--) {
     Timer* t = timers_[0];
+    if (t->at_ > now_) break;
     t->Cancel();
     any = true;
     auto call = t->call_;  // a copy: the call may destroy its Timer
     call();
   }
-  if (armed_ != base::TimePoint{} && armed_ <= now_) armed_ = {};  // it fired
   return any;
 }
 
@@ -226,6 +235,8 @@ void EventLoop::SiftDown(size_t i) {
 
 void Timer::ArmAt(base::TimePoint at) {
   loop_->AssertInLoop();
+  // Not before now: whoever is due for longer goes first.
+  at = std::max(at, loop_->Now());
   bool later = armed() && at > at_;
   at_ = at;
   if (!armed()) {

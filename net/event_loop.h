@@ -1,9 +1,9 @@
-// EventLoop: one thread's loop: descriptors, timers, work posted from elsewhere, and work for the end
-// of a turn. libevent underneath; its types stay in this folder.
+// EventLoop: one thread's loop: descriptors, timers, work posted from elsewhere, and work for the
+// end of a turn. libevent underneath; its types stay in this folder.
 //
 // Lifetime: outlives everything that is registered with it. Threading: all calls on the loop's own
-// thread, but for Post() and Stop(). Errors: a loop that cannot be made is a fault of the machine and
-// ends the program with a log line.
+// thread, but for Post() and Stop(). Errors: a loop that cannot be made is a fault of the machine
+// and ends the program with a log line.
 #pragma once
 
 #include <cstdint>
@@ -84,6 +84,7 @@ class EventLoop {
   bool RunTimers();
   void ArmTimer();
   void RunTurnEnds();
+  void EmptyGraveyard();
   void SiftUp(size_t i);
   void SiftDown(size_t i);
   void Place(size_t i, Timer* timer);
