@@ -10,6 +10,7 @@ namespace {
 
 // Keys remembered for one name: names of methods, when only the service counts.
 constexpr size_t kMaxKeysPerName = 1000;
+constexpr size_t kMaxKeyBytesPerName = 64 * 1024;
 
 }  // namespace
 
@@ -91,10 +92,11 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
   NameKey name_key{router_, path->Show(), Identifier::LocalText(call)};
   auto known = names_.find(name_key);
   if (known == names_.end()) {
-    auto kind = local->empty() ? BoundNameEntry::Class::kPositive : BoundNameEntry::Class::kLocal;
+    auto kind = local->empty() ? BoundNameEntry::Class::kPending : BoundNameEntry::Class::kLocal;
     (local->empty() ? misses_ : local_misses_)->Add();
-    if (!MakeRoom(kind)) {
-      return base::Status(base::Code::kRefused, "too many names in use (bindingCache)");
+    if (!MayAdd(kind)) {
+      return base::Status(base::Code::kRefused,
+                          name_key.path + ": too many names in use (bindingCache)");
     }
     auto name = std::make_unique<BoundNameEntry>();
     name->key = name_key;
@@ -109,12 +111,17 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
     source_->Acquire(name_key, *path, *local, ear_.get(), name->token);
     known = names_.emplace(name_key, std::move(name)).first;
   }
-  BoundNameEntry* name = known->second.get();
-  if (name->keys.size() < kMaxKeysPerName) {
-    name->keys.emplace_back(key);
-    by_key_.emplace(key, name);
-  }
-  return name;
+  Remember(known->second.get(), key);
+  return known->second.get();
+}
+
+void Binder::Remember(BoundNameEntry* name, std::string_view key) {
+  bool full = name->keys.size() >= kMaxKeysPerName ||
+              name->key_bytes + key.size() > kMaxKeyBytesPerName;
+  if (full && !name->keys.empty()) return;
+  name->keys.emplace_back(key);
+  name->key_bytes += key.size();
+  by_key_.emplace(key, name);
 }
 
 uint32_t Binder::Max(BoundNameEntry::Class kind) const {
@@ -125,18 +132,33 @@ uint32_t Binder::Max(BoundNameEntry::Class kind) const {
   return std::min({c.paths, c.trees, c.bounds});
 }
 
+// A name not yet known takes no place of those that lead somewhere, but there must be one for it.
+bool Binder::MayAdd(BoundNameEntry::Class kind) {
+  using Class = BoundNameEntry::Class;
+  bool place = kind != Class::kPending ||
+               counts_[static_cast<size_t>(Class::kPositive)] < Max(Class::kPositive) ||
+               Oldest(Class::kPositive) != nullptr;
+  return place && MakeRoom(kind);
+}
+
 // Evicts the one of its kind that was not used for longest, when there are too many.
 bool Binder::MakeRoom(BoundNameEntry::Class kind) {
   if (counts_[static_cast<size_t>(kind)] < Max(kind)) return true;
+  BoundNameEntry* oldest = Oldest(kind);
+  if (!oldest) return false;
+  evicts_->Add();
+  Drop(oldest);
+  return true;
+}
+
+// Of those that nobody uses.
+BoundNameEntry* Binder::Oldest(BoundNameEntry::Class kind) const {
   BoundNameEntry* oldest = nullptr;
   for (auto& [key, name] : names_) {
     if (name->kind != kind || name->in_use > 0) continue;
     if (!oldest || name->last_used < oldest->last_used) oldest = name.get();
   }
-  if (!oldest) return false;
-  evicts_->Add();
-  Drop(oldest);
-  return true;
+  return oldest;
 }
 
 void Binder::Drop(BoundNameEntry* name) {
@@ -152,10 +174,9 @@ void Binder::Drop(BoundNameEntry* name) {
 
 void Binder::Unuse(BoundNameEntry* name) {
   --name->in_use;
-  if (name->kind != BoundNameEntry::Class::kNegative || name->in_use > 0) return;
-  if (counts_[static_cast<size_t>(name->kind)] > Max(name->kind)) {
-    evicts_->Add();
-    Drop(name);
+  // It may have come to the others of its kind when all of them were in use.
+  if (name->in_use == 0 && counts_[static_cast<size_t>(name->kind)] > Max(name->kind)) {
+    MakeRoom(name->kind);
   }
 }
 
@@ -190,9 +211,8 @@ void Binder::OnBound(uint64_t token, std::shared_ptr<const Bound> bound) {
   BoundNameEntry* name = it->second;
   SetBound(name, std::move(bound));
   name->timer->Cancel();
-  call::Queue ready;
-  ready.TakeAll(&name->waiting);
-  while (call::Call* call = ready.Pop()) {
+  // One by one out of the queue in which OnCancel looks; no new ones come now that it is bound.
+  while (call::Call* call = name->waiting.Pop()) {
     call->holder = nullptr;
     route_(call, name);
   }
@@ -222,7 +242,7 @@ void Binder::SetClass(BoundNameEntry* name, BoundNameEntry::Class kind) {
   --counts_[static_cast<size_t>(name->kind)];
   name->kind = kind;
   ++counts_[static_cast<size_t>(kind)];
-  if (name->in_use == 0 && counts_[static_cast<size_t>(kind)] > Max(kind)) MakeRoom(kind);
+  if (counts_[static_cast<size_t>(kind)] > Max(kind)) MakeRoom(kind);
 }
 
 void Binder::Sweep() {

@@ -1,8 +1,8 @@
 // Binder: the names that one worker knows, bound. A call whose name is known touches nothing but this
 // worker's memory; one that is not waits while the control loop binds it.
 //
-// Names of per-request dtabs, and names that lead nowhere, have bounds of their own, so that they
-// cannot push out the rest.
+// Names of per-request dtabs, names that lead nowhere, and names not yet known have bounds of their
+// own, so that they cannot push out the rest. A name in use is never pushed out.
 //
 // Lifetime: of its Router. Threading: its worker's loop; NameListener's calls come from the control
 // loop and are carried over. Errors: calls whose name cannot be bound fail with step bind.
@@ -33,12 +33,12 @@ struct BoundNameEntry {
     ClientEntry* client = nullptr;
     CallMetrics* metrics = nullptr;  // rt/LABEL/client/ID/service/NAME; the client's
   };
-  enum class Class { kPositive, kNegative, kLocal };
+  enum class Class { kPending, kPositive, kNegative, kLocal };
 
   NameKey key;
   uint64_t token = 0;
   std::string shown;  // "/thrift/userService/addUser"
-  Class kind = Class::kPositive;
+  Class kind = Class::kPending;
   conf::ServiceOptions service;
   std::unique_ptr<CallMetrics> metrics;  // rt/LABEL/service/NAME; once it led somewhere
   std::shared_ptr<const Bound> bound;    // null until the first answer
@@ -48,6 +48,7 @@ struct BoundNameEntry {
   uint32_t in_use = 0;                   // calls in flight
   base::TimePoint last_used{};
   std::vector<std::string> keys;  // of the calls that have this name
+  size_t key_bytes = 0;
 };
 
 class Binder final : public call::Holder {
@@ -76,7 +77,10 @@ class Binder final : public call::Holder {
   void SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound);
   base::Result<BoundNameEntry*> Make(const call::Call& call, std::string_view key);
   void OnWaitOver(BoundNameEntry* name);
+  void Remember(BoundNameEntry* name, std::string_view key);
+  bool MayAdd(BoundNameEntry::Class kind);
   bool MakeRoom(BoundNameEntry::Class kind);
+  BoundNameEntry* Oldest(BoundNameEntry::Class kind) const;
   uint32_t Max(BoundNameEntry::Class kind) const;
   void Drop(BoundNameEntry* name);
   void SetClass(BoundNameEntry* name, BoundNameEntry::Class kind);
@@ -104,7 +108,7 @@ class Binder final : public call::Holder {
   std::unordered_map<std::string, BoundNameEntry*, Hash, std::equal_to<>> by_key_;
   std::unordered_map<NameKey, std::unique_ptr<BoundNameEntry>, KeyHash> names_;
   std::unordered_map<uint64_t, BoundNameEntry*> by_token_;
-  uint32_t counts_[3] = {};
+  uint32_t counts_[4] = {};
   uint64_t next_token_ = 1;
   base::Counter *misses_, *evicts_, *expires_, *local_misses_;
 };

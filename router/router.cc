@@ -31,11 +31,12 @@ void Router::Handle(call::Call* call) {
   auto found = binder_.Find(*call);
   if (!found.ok()) {
     unbound_.requests->Add();
-    auto step = found.status().code() == base::Code::kInvalid ? call::Step::kIdentify
-                                                              : call::Step::kBind;
-    unbound_.failures.Add(step, found.status().code());
-    return call->Fail(step, base::Status(found.status().code(),
-                                         call->method + ": " + found.status().message()));
+    const base::Status& status = found.status();
+    bool unnamed = status.code() == base::Code::kInvalid;
+    auto step = unnamed ? call::Step::kIdentify : call::Step::kBind;
+    unbound_.failures.Add(step, status.code());
+    std::string why = unnamed ? call->method + ": " + status.message() : status.message();
+    return call->Fail(step, base::Status(status.code(), why));
   }
   BoundNameEntry* name = *found;
   call->name = name;
