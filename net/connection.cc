@@ -150,6 +150,12 @@ void Connection::OnWritable() { Flush(); }
 
 void Connection::OnHangup() { Gone(base::Code::kClosed, ECONNRESET); }
 
+void Connection::OnEndAhead() {
+  if (end_ahead_ || ended_ || closing_) return;
+  end_ahead_ = true;
+  owner_->OnEndAhead();
+}
+
 void Connection::Gone(base::Code code, int error) {
   if (closed_) return;
   base::Status why(code, std::string("connection to ") + peer().address.Show() +

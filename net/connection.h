@@ -29,6 +29,9 @@ class Connection final : private Transport::Events, private TurnEnd {
     virtual void OnBytes(base::Buffer* in) = 0;
     // The peer will send no more; it may still read.
     virtual void OnEnd() = 0;
+    // While reading is paused: the peer has sent its end, though not all before it was read. Once;
+    // OnEnd follows when it was.
+    virtual void OnEndAhead() {}
     // The stream is broken: a reset, or a failed write.
     virtual void OnGone(const base::Status& why) = 0;
     // All output has been handed to the system, after it had to wait or while reading was paused.
@@ -77,6 +80,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   void OnReadable() override;
   void OnWritable() override;
   void OnHangup() override;
+  void OnEndAhead() override;
   void OnTurnEnd() override;
   void Flush();
   void OnBlocked();
@@ -94,6 +98,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   uint64_t received_ = 0;
   bool paused_ = false;
   bool ended_ = false;
+  bool end_ahead_ = false;  // told
   bool closing_ = false;
   bool closed_ = false;
   bool shut_ = false;     // our end was said

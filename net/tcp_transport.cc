@@ -32,8 +32,13 @@ void TcpTransport::OnEvent(int, short what, void* arg) {
     return;
   }
   if (self->watch_ != Watch::kHangup) return;
-  pollfd p{self->descriptor_, 0, 0};
-  if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP))) self->events_->OnHangup();
+  pollfd p{self->descriptor_, POLLRDHUP, 0};
+  if (poll(&p, 1, 0) <= 0) return;
+  if (p.revents & (POLLERR | POLLHUP)) {
+    self->events_->OnHangup();
+  } else if (p.revents & POLLRDHUP) {
+    self->events_->OnEndAhead();
+  }
 }
 
 void TcpTransport::WatchRead(Watch watch) {

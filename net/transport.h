@@ -1,7 +1,7 @@
 // Transport: a stream of bytes to one peer: TCP, TLS over another Transport, or memory in tests.
 //
-// Lifetime: owned by one Connection. Threading: its loop's. Errors: every call says at once what the
-// stream can do (IoResult); nothing blocks.
+// Lifetime: owned by one Connection. Threading: its loop's. Errors: every call says at once what
+// the stream can do (IoResult); nothing blocks.
 #pragma once
 
 #include <sys/uio.h>
@@ -40,8 +40,11 @@ class Transport {
     virtual void OnWritable() = 0;
     // Only under Watch::kHangup: the stream is dead in both directions.
     virtual void OnHangup() = 0;
+    // Only under Watch::kHangup: the peer has sent its end, though bytes before it may be unread.
+    // Perhaps more than once.
+    virtual void OnEndAhead() = 0;
   };
-  // kHangup: reading is off (paused, or the peer has ended), a reset is still noticed.
+  // kHangup: reading is off (paused, or the peer has ended), a reset or an end is still noticed.
   enum class Watch { kOff, kRead, kHangup };
 
   virtual ~Transport() = default;

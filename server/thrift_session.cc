@@ -13,6 +13,9 @@ constexpr uint32_t kHead = thrift::MaxEnvelopeSize(thrift::kMaxNameBytes);
 // How long a client has to take the last replies.
 constexpr auto kLinger = std::chrono::seconds(2);
 
+// For times that are looked at again and again while calls are in flight.
+base::Duration AtLeast(base::Duration d) { return std::max<base::Duration>(d, kLinger); }
+
 uint64_t Micros(base::Duration d) {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
 }
@@ -111,8 +114,8 @@ thrift::DecodeResult ThriftSession::ReadHeader(base::Buffer* frame, call::Call* 
   std::string_view bytes(frame->Front(head), head);
   uint32_t size = 0;
   call->header.emplace();
-  thrift::DecodeResult r = thrift::DecodeRequestHeader(call->protocol, bytes.substr(kLength),
-                                                       &*call->header, &size);
+  thrift::DecodeResult r =
+      thrift::DecodeRequestHeader(call->protocol, bytes.substr(kLength), &*call->header, &size);
   if (r.outcome == thrift::Outcome::kNeedMore) return {thrift::Outcome::kMalformed, "cut off"};
   if (r.outcome != thrift::Outcome::kOk) return r;
   call->header_bytes = frame->Split(kLength + size);
@@ -172,6 +175,7 @@ void ThriftSession::OnEnded(call::Call* call) {
 
 void ThriftSession::WriteReady() {
   while (!calls_.empty() && calls_.front()->ended() && !connection_.closed()) {
+    last_used_ = server_->loop()->Now();
     auto call = std::move(calls_.front());
     calls_.pop_front();
     WriteReply(call.get());
@@ -182,8 +186,6 @@ void ThriftSession::WriteReady() {
 void ThriftSession::WriteReply(call::Call* call) {
   if (call->end() == call::End::kOneway || call->oneway()) return;
   base::Buffer frame = std::move(call->reply);
-  bool is_upgrade_reply =
-      call->sink == nullptr;  // AnswerUpgrade's own: the header comes with the next reply
   if (call->end() == call::End::kFailed) {
     std::string text = thrift::EncodeApplicationException(
         call->protocol, call::BareMethod(call->method), call->envelope.seqid,
@@ -194,8 +196,9 @@ void ThriftSession::WriteReply(call::Call* call) {
     std::copy(text.begin(), text.end(), slice.data() + kLength);
     frame = base::Buffer(std::move(slice));
   }
-  if (upgraded_ && !is_upgrade_reply) {
-    // An empty ResponseHeader, one stop byte, stands before every reply.
+  if (!call->header_bytes.empty()) {
+    // The call came with a header (those up to the upgrade did not): so does its reply, an empty
+    // ResponseHeader of one stop byte.
     uint32_t message = static_cast<uint32_t>(frame.size()) - kLength;
     frame.TrimFront(kLength);
     base::Slice head = server_->loop()->arena()->Allot(kLength + 1);
@@ -249,9 +252,16 @@ void ThriftSession::Bad(const std::string& why) {
 void ThriftSession::OnEnd() {
   if (input_ == Input::kOpen) input_ = Input::kEnded;
   if (connection_.unread() > 0 && !connection_.paused()) Bad("ended in the middle of a frame");
-  half_closed_ = server_->loop()->Now();
-  if (server_->options().on_half_close == Options::OnHalfClose::kCancel) CancelAll();
-  CloseIfDone();
+  OnHalfClosed();
+  if (!removed_ && !connection_.closing()) CloseIfDone();
+}
+
+void ThriftSession::OnHalfClosed() {
+  if (half_closed_ == base::TimePoint{}) half_closed_ = server_->loop()->Now();
+  if (server_->options().on_half_close == Options::OnHalfClose::kCancel) {
+    CancelAll();
+    return Finish();
+  }
   ArmTimer();
 }
 
@@ -310,8 +320,11 @@ void ThriftSession::ArmTimer() {
   std::optional<base::TimePoint> at;
   auto sooner = [&at](base::TimePoint t) { at = at ? std::min(*at, t) : t; };
   if (half_closed_ != base::TimePoint{}) sooner(half_closed_ + o.half_close_timeout);
-  if (o.idle_time) sooner(last_used_ + *o.idle_time);
-  if (o.life_time) sooner(opened_ + *o.life_time);
+  if (o.idle_time) sooner(last_used_ + (calls_.empty() ? *o.idle_time : AtLeast(*o.idle_time)));
+  if (o.life_time) {
+    base::TimePoint end = opened_ + *o.life_time;
+    sooner(old_ ? std::max(end, server_->loop()->Now()) + AtLeast(o.half_close_timeout) : end);
+  }
   if (at && !removed_) timer_.ArmAt(*at);
 }
 
@@ -322,16 +335,14 @@ void ThriftSession::OnTimer() {
       half_closed_ != base::TimePoint{} && now >= half_closed_ + o.half_close_timeout;
   if (half_close_over || connection_.closed() || connection_.closing()) return Abandon();
   bool idle = o.idle_time && calls_.empty() && now >= last_used_ + *o.idle_time;
-  bool old = o.life_time && now >= opened_ + *o.life_time;
-  if (idle || old) draining_ = true;
+  bool was_old = std::exchange(old_, o.life_time && now >= opened_ + *o.life_time);
+  if (idle || old_) draining_ = true;
+  // Half a frame keeps it no longer: its client was silent, or had a while to send the rest.
+  if (idle || (was_old && calls_.empty())) return Finish();
   CloseIfDone();
-  if (removed_) return;
-  if (o.idle_time && !calls_.empty()) last_used_ = now;
-  if (old) {
-    timer_.Arm(o.half_close_timeout);
-  } else {
-    ArmTimer();
-  }
+  if (removed_ || connection_.closing()) return;
+  if (!calls_.empty()) last_used_ = now;
+  ArmTimer();
 }
 
 }  // namespace trestle::server

@@ -1,10 +1,10 @@
 // ThriftSession: one client connection that speaks framed Thrift, plain or upgraded to TTwitter.
 //
-// Up to maxPipelined calls run at the same time; their replies go out in the order of the calls. Bad
-// bytes close the connection after the replies to the good calls before them.
+// Up to maxPipelined calls run at the same time; their replies go out in the order of the calls.
+// Bad bytes close the connection after the replies to the good calls before them.
 //
-// Lifetime: owned by its Server; it removes itself. Threading: its worker's loop. Errors: told to the
-// client as exceptions, or by closing.
+// Lifetime: owned by its Server; it removes itself. Threading: its worker's loop. Errors: told to
+// the client as exceptions, or by closing.
 #pragma once
 
 #include <deque>
@@ -33,6 +33,7 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
 
   void OnBytes(base::Buffer* in) override;
   void OnEnd() override;
+  void OnEndAhead() override { OnHalfClosed(); }
   void OnGone(const base::Status& why) override;
   void OnFlushed() override;
   void OnClosed() override;
@@ -50,6 +51,7 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
   void WriteReply(call::Call* call);
   void Count(const call::Call& call);
   void Bad(const std::string& why);
+  void OnHalfClosed();
   void CloseIfDone();
   void Finish();
   void CancelAll();
@@ -63,6 +65,7 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
   Input input_ = Input::kOpen;
   bool upgraded_ = false;
   bool draining_ = false;
+  bool old_ = false;  // over its life time
   bool removed_ = false;
   bool in_bytes_ = false;  // inside OnBytes: replies are written when it is done
   uint64_t served_ = 0;

@@ -160,6 +160,26 @@ TEST_F(ConnectionTest, TheEndOfTheStreamIsToldOnceAndWritingGoesOn) {
   EXPECT_EQ(owner_.gone, 0);
 }
 
+TEST_F(ConnectionTest, AnEndIsToldAheadOnceWhilePaused) {
+  Open();
+  connection_->PauseReading();
+  far_->Send("abc");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.told(), 0);
+  far_->ShutdownWrite();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.ahead, 1);
+  connection_->ResumeReading();
+  connection_->PauseReading();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.told(), 1);
+  connection_->ResumeReading();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.got, "abc");
+  EXPECT_EQ(owner_.ahead, 1);
+  EXPECT_EQ(owner_.ends, 1);
+}
+
 TEST_F(ConnectionTest, AResetIsToldOnceWhateverTheConnectionDoes) {
   enum class State { kReading, kPaused, kEnded, kBlocked };
   for (State state : {State::kReading, State::kPaused, State::kEnded, State::kBlocked}) {

@@ -22,13 +22,14 @@ struct RecordingOwner final : Connection::Owner {
     ends++;
     if (on_end) on_end();
   }
+  void OnEndAhead() override { ahead++; }
   void OnGone(const base::Status& status) override {
     gone++;
     why = status;
   }
   void OnFlushed() override { flushed++; }
   void OnClosed() override { closed++; }
-  int told() const { return offers + ends + gone + flushed + closed; }
+  int told() const { return offers + ends + ahead + gone + flushed + closed; }
 
   bool take = true;
   size_t take_at_most = ~size_t{0};
@@ -36,7 +37,7 @@ struct RecordingOwner final : Connection::Owner {
   std::function<void()> on_end;
   std::string got;
   base::Status why;
-  int offers = 0, ends = 0, gone = 0, flushed = 0, closed = 0;
+  int offers = 0, ends = 0, ahead = 0, gone = 0, flushed = 0, closed = 0;
 };
 
 }  // namespace trestle::net

@@ -136,6 +136,25 @@ TEST_F(TcpTest, AResetIsSeenWhilePausedEvenWithUnreadBytes) {
   Until([&] { return owner_.gone == 1; });
 }
 
+TEST_F(TcpTest, AnEndIsSeenAheadWhilePausedEvenWithUnreadBytes) {
+  for (bool before : {false, true}) {
+    owner_ = RecordingOwner();
+    int peer = Connect();
+    if (!before) connection_->PauseReading();
+    for (int i = 0; i < 5; i++) loop_.Poll();
+    ASSERT_EQ(send(peer, "unread", 6, 0), 6);
+    shutdown(peer, SHUT_WR);
+    if (before) connection_->PauseReading();
+    Until([&] { return owner_.ahead == 1; });
+    EXPECT_EQ(owner_.told(), 1);
+    connection_->ResumeReading();
+    Until([&] { return owner_.ends == 1; });
+    EXPECT_EQ(owner_.got, "unread");
+    EXPECT_EQ(owner_.ahead, 1);
+    close(peer);
+  }
+}
+
 TEST_F(TcpTest, AResetIsSeenAfterThePeersEnd) {
   int peer = Connect();
   shutdown(peer, SHUT_WR);

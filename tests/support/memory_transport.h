@@ -1,7 +1,7 @@
 // MemoryTransport: two ends of a stream in memory, so that sessions are tested without a socket.
 //
-// Lifetime: each end lives by itself; the pipe between them is shared. Threading: one loop, driven by
-// EventLoop::Poll(). What one end writes, the other is told of in a later turn.
+// Lifetime: each end lives by itself; the pipe between them is shared. Threading: one loop, driven
+// by EventLoop::Poll(). What one end writes, the other is told of in a later turn.
 #pragma once
 
 #include <algorithm>
@@ -86,7 +86,9 @@ class MemoryTransport final : public net::Transport {
   // Everything that came so far and was not read.
   std::string TakeAll() { return std::exchange(in_->bytes, std::string()); }
   void Send(std::string_view bytes) {
-    struct iovec one{const_cast<char*>(bytes.data()), bytes.size()};
+    struct iovec one {
+      const_cast<char*>(bytes.data()), bytes.size()
+    };
     Write(&one, 1);
   }
   // The other end said that it will write no more (or closed).
@@ -126,6 +128,10 @@ class MemoryTransport final : public net::Transport {
       if (watch_ == Watch::kRead && (!in_->bytes.empty() || in_->reset)) Wake();
     } else if (watch_ == Watch::kHangup && in_->reset) {
       return events_->OnHangup();
+    } else if (watch_ == Watch::kHangup && in_->ended) {
+      auto alive = std::weak_ptr<MemoryTransport*>(self_);
+      events_->OnEndAhead();
+      if (alive.expired()) return;
     }
     if (!closed_ && want_write_ && out_->bytes.size() < out_->capacity) events_->OnWritable();
   }
