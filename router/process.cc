@@ -32,7 +32,7 @@ Process::Process(net::EventLoop* loop, const conf::Config& config, const naming:
       }) {}
 
 Process::~Process() {
-  served_.clear();
+  // The workers look at served_ for as long as connections of theirs end.
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
 }
@@ -86,7 +86,9 @@ base::Status Process::StartAdmin() {
   sources.delegate = [this](const admin::DelegateRequest& request, admin::DelegateAnswer answer) {
     naming::Dtab base;
     if (request.router) {
-      auto same = [&request](const conf::RouterConfig& r) { return r.label.value == *request.router; };
+      auto same = [&request](const conf::RouterConfig& r) {
+        return r.label.value == *request.router;
+      };
       auto it = std::find_if(config_.routers.begin(), config_.routers.end(), same);
       if (it == config_.routers.end()) return answer(admin::UnknownRouter(*request.router));
       base = it->dtab.value;
@@ -173,6 +175,12 @@ void Process::Drain() {
       });
     });
   }
+}
+
+std::vector<net::Address> Process::addresses() const {
+  std::vector<net::Address> all;
+  for (const auto& served : served_) all.push_back(served->listener->address());
+  return all;
 }
 
 uint32_t Process::connections() const {

@@ -1,8 +1,8 @@
 // Process: the running router: the control loop's parts (names, listeners, admin server) and the
 // workers, from the start to the drain.
 //
-// Lifetime: made, run and destroyed by main on one thread, whose loop is the control loop. Threading:
-// the control loop's. Errors: Start tells the first that could not be opened.
+// Lifetime: made, run and destroyed by main on one thread, whose loop is the control loop.
+// Threading: the control loop's. Errors: Start tells the first that could not be opened.
 #pragma once
 
 #include <atomic>
@@ -33,6 +33,8 @@ class Process {
   // No new connections; calls in flight have admin.shutdownGraceMs. The loop stops at the end. A
   // second call stops it at once.
   void Drain();
+  // Where the servers listen, in the order of the configuration.
+  std::vector<net::Address> addresses() const;
   // Connections that were cut at the end of the grace.
   uint32_t connections() const;
 

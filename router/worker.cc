@@ -59,6 +59,7 @@ void Worker::Start(const std::vector<std::vector<net::Address>>& addresses) {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), ("worker-" + std::to_string(index_)).c_str());
     loop_.Run();
+    over_ = true;
     // On this thread, since what it read into belongs to it.
     for (Served& s : served_) s.servers.clear();
     loop_.Poll();
@@ -70,6 +71,11 @@ void Worker::Start(const std::vector<std::vector<net::Address>>& addresses) {
 void Worker::Accept(size_t router, size_t server, int descriptor, const net::Address& peer) {
   connections_.fetch_add(1, std::memory_order_relaxed);
   loop_.Post([this, router, server, descriptor, peer] {
+    if (over_) {  // it was handed over when the end had come
+      close(descriptor);
+      connections_.fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
     const conf::ServerConfig& config = config_.routers[router].servers[server];
     served_[router].servers[server]->Accept(std::make_unique<net::TcpTransport>(
         &loop_, descriptor, peer, ToSocketOptions(config.socket_options)));

@@ -1,8 +1,8 @@
 // Worker: one thread with its loop, and on it a share of every router and server: what runs a call
 // from its client's socket to its backend's is in one Worker's memory.
 //
-// Lifetime: of the Process; Stop() before it is destroyed. Threading: the public calls come from the
-// control loop; they post to the worker's own. Errors: none.
+// Lifetime: of the Process; Stop() before it is destroyed. Threading: the public calls come from
+// the control loop; they post to the worker's own. Errors: none.
 #pragma once
 
 #include <atomic>
@@ -54,6 +54,7 @@ class Worker {
   base::SeededRandom random_;
   net::EventLoop loop_;
   std::vector<Served> served_;
+  bool over_ = false;  // the worker's thread only: its servers are gone
   std::atomic<uint32_t> connections_{0};
   std::thread thread_;
 };

@@ -1,5 +1,5 @@
-// How names come to calls, seen through a whole router: waiting, last good values, fallback, weights,
-// dtabs of one request, and what identifying refuses.
+// How names come to calls, seen through a whole router: waiting, last good values, fallback,
+// weights, dtabs of one request, and what identifying refuses.
 #include <gtest/gtest.h>
 
 #include "tests/router/fixture.h"

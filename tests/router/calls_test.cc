@@ -1,4 +1,5 @@
-// Calls through a whole router: times, retries, clients that vanish at every step, and what is counted.
+// Calls through a whole router: times, retries, clients that vanish at every step, and what is
+// counted.
 #include <gtest/gtest.h>
 
 #include "tests/router/fixture.h"
@@ -62,8 +63,9 @@ TEST_F(CallsTest, WaitsForAnAddressAndNoLongerThanBindingTimeoutMs) {
   EXPECT_TRUE(client.Replies().empty());
   EXPECT_EQ(Level(kBoth + "/pending"), 1);
   Pass(milliseconds(1));
-  EXPECT_EQ(Answer(client), "trestle: balance: /svc/users/a: /#/fs/users: "
-                            "no address within bindingTimeoutMs");
+  EXPECT_EQ(Answer(client),
+            "trestle: balance: /svc/users/a: /#/fs/users: "
+            "no address within bindingTimeoutMs");
   EXPECT_EQ(Count(kBoth + "/failures/balance/timeout"), 1u);
   client.Call("users:a", 2);
   Settle();
@@ -87,8 +89,9 @@ TEST_F(CallsTest, TheTotalTimeEndsACallWhereItStandsAndCountsAgainstTheBackend) 
     Pass(milliseconds(1));
     auto replies = client.Replies();
     ASSERT_EQ(replies.size(), 1u);
-    EXPECT_EQ(replies[0].Text(), "trestle: reply: /svc/users/a: /#/fs/users: "
-                                 "no reply within 100 ms (totalTimeoutMs)");
+    EXPECT_EQ(replies[0].Text(),
+              "trestle: reply: /svc/users/a: /#/fs/users: "
+              "no reply within 100 ms (totalTimeoutMs)");
     EXPECT_EQ(backends_.open(), 0u) << "a connection with a reply outstanding is closed";
   }
   EXPECT_EQ(Count(kClient + "/failure_accrual/removals"), 1u);

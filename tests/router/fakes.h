@@ -1,5 +1,5 @@
-// The world around a router in its tests: a namer that says what a test tells it to, and backends in
-// memory behind a Connector.
+// The world around a router in its tests: a namer that says what a test tells it to, and backends
+// in memory behind a Connector.
 #pragma once
 
 #include <map>
@@ -117,8 +117,8 @@ class Backends {
     return out;
   }
   static void Reply(const Request& to, const std::string& body) {
-    to.peer->end->Send(Frame(
-        Message(thrift::MessageType::kReply, to.message.name, to.message.seqid, body)));
+    to.peer->end->Send(
+        Frame(Message(thrift::MessageType::kReply, to.message.name, to.message.seqid, body)));
   }
   size_t open() const {
     size_t n = 0;
@@ -135,8 +135,8 @@ class MemoryConnector final : public net::Connector {
     auto attempt = std::make_unique<Trying>();
     const std::string address = to.Show();
     ++backends_->connects[address];
-    const auto mode = backends_->modes.contains(address) ? backends_->modes[address]
-                                                         : Backends::Mode::kAccept;
+    const auto mode =
+        backends_->modes.contains(address) ? backends_->modes[address] : Backends::Mode::kAccept;
     if (mode == Backends::Mode::kSilent) return attempt;
     loop_->Post([this, to, mode, done, wanted = std::weak_ptr<bool>(attempt->wanted)] {
       if (wanted.expired()) return;

@@ -1,6 +1,6 @@
 // RouterTest: a whole router in memory, turned by the test's own thread: the control loop with its
-// names, one worker's loop with router and server, clients and backends at the ends of transports in
-// memory, and a clock that moves only when told to.
+// names, one worker's loop with router and server, clients and backends at the ends of transports
+// in memory, and a clock that moves only when told to.
 #pragma once
 
 #include <gtest/gtest.h>

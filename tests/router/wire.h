@@ -71,8 +71,8 @@ inline std::vector<Received> TakeMessages(std::string* in, bool headed = false) 
     }
     thrift::Envelope envelope;
     EXPECT_EQ(thrift::DecodeEnvelope(kBinary, message, &envelope).outcome, thrift::Outcome::kOk);
-    out.push_back({envelope.type, std::string(envelope.name), envelope.seqid,
-                   message.substr(envelope.size)});
+    out.push_back(
+        {envelope.type, std::string(envelope.name), envelope.seqid, message.substr(envelope.size)});
   }
   return out;
 }
