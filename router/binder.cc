@@ -58,7 +58,8 @@ Binder::Binder(net::EventLoop* loop, Names* names, uint32_t router,
 }
 
 Binder::~Binder() {
-  // The control loop has ended, or will never see this listener again: what it posts finds it closed.
+  // The control loop has ended, or will never see this listener again: what it posts finds it
+  // closed.
   ear_->Close();
   for (auto& [key, name] : names_) {
     while (call::Call* call = name->waiting.Pop()) {
@@ -116,8 +117,8 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
 }
 
 void Binder::Remember(BoundNameEntry* name, std::string_view key) {
-  bool full = name->keys.size() >= kMaxKeysPerName ||
-              name->key_bytes + key.size() > kMaxKeyBytesPerName;
+  bool full =
+      name->keys.size() >= kMaxKeysPerName || name->key_bytes + key.size() > kMaxKeyBytesPerName;
   if (full && !name->keys.empty()) return;
   name->keys.emplace_back(key);
   name->key_bytes += key.size();
@@ -196,11 +197,10 @@ void Binder::OnWaitOver(BoundNameEntry* name) {
   while (!name->waiting.empty() && name->waiting.front()->bind_deadline <= loop_->Now()) {
     call::Call* call = name->waiting.Pop();
     call->holder = nullptr;
-    call->Fail(call::Step::kBind,
-               base::Status(base::Code::kTimeout,
-                            "not resolved within " +
-                                std::to_string(config_.binding_timeout.count()) +
-                                " ms (bindingTimeoutMs)"));
+    call->Fail(call::Step::kBind, base::Status(base::Code::kTimeout,
+                                               "not resolved within " +
+                                                   std::to_string(config_.binding_timeout.count()) +
+                                                   " ms (bindingTimeoutMs)"));
   }
   if (!name->waiting.empty()) name->timer->ArmAt(name->waiting.front()->bind_deadline);
 }
@@ -248,8 +248,8 @@ void Binder::SetClass(BoundNameEntry* name, BoundNameEntry::Class kind) {
 void Binder::Sweep() {
   std::vector<BoundNameEntry*> old;
   for (auto& [key, name] : names_) {
-    bool idle = name->in_use == 0 &&
-                loop_->Now() - name->last_used >= config_.binding_cache.idle_ttl;
+    bool idle =
+        name->in_use == 0 && loop_->Now() - name->last_used >= config_.binding_cache.idle_ttl;
     if (idle) old.push_back(name.get());
   }
   for (BoundNameEntry* name : old) {

@@ -1,5 +1,5 @@
-// Binder: the names that one worker knows, bound. A call whose name is known touches nothing but this
-// worker's memory; one that is not waits while the control loop binds it.
+// Binder: the names that one worker knows, bound. A call whose name is known touches nothing but
+// this worker's memory; one that is not waits while the control loop binds it.
 //
 // Names of per-request dtabs, names that lead nowhere, and names not yet known have bounds of their
 // own, so that they cannot push out the rest. A name in use is never pushed out.
@@ -59,8 +59,8 @@ class Binder final : public call::Holder {
          Clients* clients, base::Scope* router_scope, Route route);
   ~Binder() override;
 
-  // The name of `call`, which is in use then until Unuse; an error fails the call with step identify
-  // or, over a bound, bind.
+  // The name of `call`, which is in use then until Unuse; an error fails the call with step
+  // identify or, over a bound, bind.
   base::Result<BoundNameEntry*> Find(const call::Call& call);
   void Unuse(BoundNameEntry* name);
   // Holds `call` until its name is bound, then gives it to `route`.

@@ -1,8 +1,8 @@
-// Names: all names in use, kept bound: one live binding for each (router, path, local dtab), shared by
-// the workers. A change of what it hangs on binds it again; workers get snapshots.
+// Names: all names in use, kept bound: one live binding for each (router, path, local dtab), shared
+// by the workers. A change of what it hangs on binds it again; workers get snapshots.
 //
-// A binding that was good stays so when a namer is pending or fails later; only a namer that says Neg
-// takes it away.
+// A binding that was good stays so when a namer is pending or fails later; only a namer that says
+// Neg takes it away.
 //
 // Lifetime: the process's; destroyed after the workers have stopped. Threading: everything on the
 // control loop, but Acquire and Release, which any thread may call. Errors: in the snapshots.
@@ -34,9 +34,9 @@ class NameListener {
 };
 
 struct NameKey {
-  uint32_t router = 0;      // index of the base dtab
-  std::string path;         // shown
-  std::string local_dtab;   // as the client wrote it; empty: none
+  uint32_t router = 0;     // index of the base dtab
+  std::string path;        // shown
+  std::string local_dtab;  // as the client wrote it; empty: none
   auto operator<=>(const NameKey&) const = default;
 };
 
@@ -46,8 +46,8 @@ class Names {
         base::Scope* scope);
   ~Names();
 
-  // Keeps the name bound and tells `listener` (with its own `token`) what it leads to, now and after
-  // every change, until Release.
+  // Keeps the name bound and tells `listener` (with its own `token`) what it leads to, now and
+  // after every change, until Release.
   void Acquire(NameKey key, naming::Path path, naming::Dtab local, NameListener* listener,
                uint64_t token);
   void Release(NameKey key, NameListener* listener, uint64_t token);

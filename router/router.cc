@@ -56,10 +56,10 @@ void Router::StartClock(call::Call* call, base::Duration total) {
   if (!call->timer) {
     call->timer = std::make_unique<net::Timer>(loop_, [call] {
       auto* name = NameOf(call);
-      call->TimeOut(base::Status(
-          base::Code::kTimeout,
-          "no reply within " + std::to_string(name->service.total_timeout->count()) +
-              " ms (totalTimeoutMs)"));
+      call->TimeOut(base::Status(base::Code::kTimeout,
+                                 "no reply within " +
+                                     std::to_string(name->service.total_timeout->count()) +
+                                     " ms (totalTimeoutMs)"));
     });
   }
   call->timer->Arm(total);

@@ -1,8 +1,8 @@
-// Router: takes the calls of one router's servers on one worker, names them, binds the names, picks a
-// leaf by its share, and hands the call to that leaf's client.
+// Router: takes the calls of one router's servers on one worker, names them, binds the names, picks
+// a leaf by its share, and hands the call to that leaf's client.
 //
-// Lifetime: of its Worker; its servers' sessions are gone before it is. Threading: its worker's loop.
-// Errors: every call it was given ends, with the step that failed.
+// Lifetime: of its Worker; its servers' sessions are gone before it is. Threading: its worker's
+// loop. Errors: every call it was given ends, with the step that failed.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ namespace trestle::router {
 
 class Router final : public call::Handler, private call::Observer {
  public:
-  // `config`, `names` and `scope` (rt/LABEL) outlive it. `index`: which router of the configuration.
+  // `config`, `names` and `scope` (rt/LABEL) outlive it. `index`: which router of the
+  // configuration.
   Router(net::EventLoop* loop, const conf::RouterConfig& config, uint32_t index, Names* names,
          Clients::Make make_client, base::Random* random, base::Scope* scope);
 
