@@ -10,16 +10,21 @@ bool Tried(const call::Call& call, const Endpoint* endpoint) {
   return std::find(call.tried, end, endpoint) != end;
 }
 
-// Of those not tried: an available one if there is any, else the one whose time out ends first.
+// Of those not tried: an available one if there is any, before others one with a weight; else the
+// one whose time out ends first.
 Endpoint* LastResort(std::span<Endpoint* const> endpoints, const call::Call& call,
                      base::TimePoint now) {
   Endpoint* best = nullptr;
+  Endpoint* weightless = nullptr;
   for (Endpoint* e : endpoints) {
     if (Tried(call, e)) continue;
-    if (e->Available(now)) return e;
+    if (e->Available(now)) {
+      if (e->weight() > 0) return e;
+      weightless = e;
+    }
     if (!best || e->accrual().out_until() < best->accrual().out_until()) best = e;
   }
-  return best;
+  return weightless ? weightless : best;
 }
 
 // Two are drawn by weight, the less loaded one is taken.
@@ -77,8 +82,8 @@ class PowerOfTwoChoices final : public Balancer {
   bool even_ = true;
 };
 
-// Everyone in turn, in shares by weight and smoothly mixed: each gains its weight a round, the richest
-// is picked and pays for all.
+// Everyone in turn, in shares by weight and smoothly mixed: each gains its weight a round, the
+// richest is picked and pays for all.
 class RoundRobin final : public Balancer {
  public:
   void Update(std::span<Endpoint* const> endpoints) override {

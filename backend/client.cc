@@ -18,8 +18,7 @@ ClientMetrics::ClientMetrics(base::Scope* s)
       budget(s->Child("retries")->gauge("budget")) {}
 
 Client::Client(net::EventLoop* loop, std::string id, Options options,
-               std::unique_ptr<net::Connector> connector, base::Random* random,
-               base::Scope* scope)
+               std::unique_ptr<net::Connector> connector, base::Random* random, base::Scope* scope)
     : loop_(loop),
       id_(std::move(id)),
       options_(options),
@@ -54,9 +53,11 @@ bool Client::SetEndpoints(const std::vector<naming::Endpoint>& named) {
   EndpointOwner* self = this;
   std::vector<std::unique_ptr<Endpoint>> next;
   for (const naming::Endpoint& n : named) {
-    auto same = std::find_if(endpoints_.begin(), endpoints_.end(),
-                             [&n](const auto& e) { return e && e->named() == n; });
+    auto same = std::find_if(endpoints_.begin(), endpoints_.end(), [&n](const auto& e) {
+      return e && e->named().host == n.host && e->named().port == n.port;
+    });
     if (same != endpoints_.end()) {
+      (*same)->Rename(n);
       next.push_back(std::move(*same));
       continue;
     }
@@ -110,8 +111,8 @@ void Client::Try(call::Call* call) {
   if (endpoints_.empty()) return FailUnbound(call);
   Endpoint* endpoint = balancer_->Pick(*call, loop_->Now());
   if (!endpoint) {
-    return call->Fail(call::Step::kBalance, base::Status(base::Code::kUnavailable,
-                                                         "every endpoint was tried"));
+    return call->Fail(call::Step::kBalance,
+                      base::Status(base::Code::kUnavailable, "every endpoint was tried"));
   }
   ++call->attempts;
   endpoint->Take(call);
@@ -122,8 +123,7 @@ void Client::FailUnbound(call::Call* call) {
   std::string why = "the set is empty";
   if (addr_->kind == Kind::kNeg) why = "the name is gone";
   if (addr_->kind == Kind::kFailed) why = addr_->cause;
-  call->Fail(call::Step::kBalance,
-             base::Status(base::Code::kUnavailable, "no endpoint: " + why));
+  call->Fail(call::Step::kBalance, base::Status(base::Code::kUnavailable, "no endpoint: " + why));
 }
 
 void Client::ServeWaiting() {
@@ -140,30 +140,36 @@ void Client::OnWaitOver() {
   while (!waiting_.empty() && waiting_.front()->bind_deadline <= loop_->Now()) {
     call::Call* call = waiting_.Pop();
     call->holder = nullptr;
-    call->Fail(call::Step::kBalance, base::Status(base::Code::kTimeout,
-                                                  "no address within bindingTimeoutMs"));
+    call->Fail(call::Step::kBalance,
+               base::Status(base::Code::kTimeout, "no address within bindingTimeoutMs"));
   }
   if (!waiting_.empty()) wait_timer_.ArmAt(waiting_.front()->bind_deadline);
 }
 
 void Client::OnCancel(call::Call* call) { waiting_.Remove(call); }
 
-void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step,
-                    const base::Status& why, bool left, bool reached) {
+void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const base::Status& why,
+                    bool left, bool reached) {
   bool may_again = !left || call->idempotent;
   if (!may_again || call->attempts >= call::Call::kMaxAttempts) return call->Fail(step, why);
   if (!reached) {
     // Nobody was reached there: go to the others, once each. That costs them no more than the call
     // itself would have, so it is not taken from the budget.
     call->tried[call->tried_count++] = endpoint;
-    if (call->tried_count >= endpoints_.size()) return call->Fail(step, why);
+    if (!endpoints_.empty() && AllTried(*call)) return call->Fail(step, why);
   } else if (!budget_.Withdraw(loop_->Now())) {
     metrics_.budget_exhausted->Add();
-    return call->Fail(step, base::Status(why.code(), why.message() +
-                                                         "; not sent again: requeueBudget is spent"));
+    return call->Fail(
+        step, base::Status(why.code(), why.message() + "; not sent again: requeueBudget is spent"));
   }
   metrics_.requeues->Add();
   Try(call);
+}
+
+bool Client::AllTried(const call::Call& call) const {
+  const void* const* end = call.tried + call.tried_count;
+  return std::all_of(endpoints_.begin(), endpoints_.end(),
+                     [&](const auto& e) { return std::find(call.tried, end, e.get()) != end; });
 }
 
 size_t Client::Out() const {

@@ -58,6 +58,8 @@ class Client final : private EndpointOwner, private call::Holder {
   void Try(call::Call* call);
   void FailUnbound(call::Call* call);
   bool SetEndpoints(const std::vector<naming::Endpoint>& named);
+  // That no endpoint of the set is left to try for it.
+  bool AllTried(const call::Call& call) const;
   void ServeWaiting();
   void OnWaitOver();
 

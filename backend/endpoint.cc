@@ -4,8 +4,8 @@ namespace trestle::backend {
 
 Endpoint::Endpoint(net::EventLoop* loop, const Options& options, net::Connector* connector,
                    const naming::Endpoint& named, const net::Address& address,
-                   PoolMetrics* pool_metrics, AccrualMetrics* accrual_metrics,
-                   base::Random* random, EndpointOwner* owner)
+                   PoolMetrics* pool_metrics, AccrualMetrics* accrual_metrics, base::Random* random,
+                   EndpointOwner* owner)
     : loop_(loop),
       named_(named),
       accrual_(options.accrual, accrual_metrics, random),

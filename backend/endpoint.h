@@ -39,6 +39,8 @@ class Endpoint final : private PoolOwner {
   void Warm() { pool_.Warm(); }
 
   const naming::Endpoint& named() const { return named_; }
+  // The same address, perhaps with another weight.
+  void Rename(const naming::Endpoint& named) { named_ = named; }
   double weight() const { return named_.weight; }
   uint32_t load() const { return load_; }  // calls given and not yet over
   bool Available(base::TimePoint now) const { return accrual_.Available(now); }

@@ -7,7 +7,8 @@ namespace trestle::backend {
 void FailureAccrual::OnFailure(base::TimePoint now) {
   ++failures_;
   if (!options_.enabled) {
-    probing_ = false;
+    // Only connecting counts, and that it could.
+    if (out_) Revive();
     return;
   }
   if (out_ || failures_ >= options_.failures) TakeOut(now, options_.backoff, &rounds_);
@@ -37,8 +38,8 @@ void FailureAccrual::TakeOut(base::TimePoint now, const Backoff& backoff, uint32
   *round = std::min(*round + 1, kMaxRound);
   if (backoff.jittered) {
     auto half = time / 2;
-    time = half + base::Duration(static_cast<int64_t>(static_cast<double>(half.count()) *
-                                                      random_->Unit()));
+    time = half + base::Duration(
+                      static_cast<int64_t>(static_cast<double>(half.count()) * random_->Unit()));
   }
   out_ = true;
   probing_ = false;

@@ -1,5 +1,5 @@
-// FailureAccrual: whether an endpoint gets calls. Failures in a row, or a connect failure, take it out
-// for a growing while; then one call probes it.
+// FailureAccrual: whether an endpoint gets calls. Failures in a row, or a connect failure, take it
+// out for a growing while; then one call probes it.
 //
 // Lifetime: of its endpoint. Threading: its worker's loop. Errors: none.
 #pragma once
@@ -28,9 +28,7 @@ class FailureAccrual {
       : options_(options), metrics_(metrics), random_(random) {}
 
   // In, or its time is over and nobody probes it yet.
-  bool Available(base::TimePoint now) const {
-    return !out_ || (now >= out_until_ && !probing_);
-  }
+  bool Available(base::TimePoint now) const { return !out_ || (now >= out_until_ && !probing_); }
   bool out() const { return out_; }
   base::TimePoint out_until() const { return out_until_; }
 

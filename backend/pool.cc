@@ -45,12 +45,20 @@ Pool::~Pool() {
   for (ThriftSession* s : all) {
     if (!s->busy()) s->Close();
   }
-  for (ThriftSession* s : sessions_) delete s;
+  for (ThriftSession* s : sessions_) {  // their calls fail
+    metrics_->closes->Add();
+    metrics_->connections->Add(-1);
+    delete s;
+  }
 }
 
 void Pool::Take(call::Call* call) {
-  if (!idle_.empty()) {
+  while (!idle_.empty()) {
     ThriftSession* session = idle_.back();
+    if (TooOld(*session)) {
+      session->Close();
+      continue;
+    }
     idle_.pop_back();
     session->position = kNotIdle;
     metrics_->cached->Add(-1);
@@ -62,20 +70,20 @@ void Pool::Take(call::Call* call) {
     metrics_->too_many_waiters->Add();
     owner_->OnLetGo(false);
     call->Fail(call::Step::kConnect,
-               base::Status(base::Code::kRefused,
-                            "over hostConnectionPool.maxWaiters (" +
-                                std::to_string(options_.pool.max_waiters) + ") of " + to_.Show()));
+               base::Status(base::Code::kRefused, "over hostConnectionPool.maxWaiters (" +
+                                                      std::to_string(options_.pool.max_waiters) +
+                                                      ") of " + to_.Show()));
     return;
   }
   call->holder = this;
   call->step = call::Step::kConnect;
   waiters_.Push(call);
   metrics_->waiters->Add(1);
-  if (may_open) {
-    Open();
-  } else {
+  if (!may_open) {
     metrics_->num_waited->Add();
     call->request.Compact();
+  } else if (waiters_.size() > attempts_.size()) {
+    Open();
   }
 }
 
@@ -116,13 +124,17 @@ void Pool::OnOpenFailed(const base::Status& why) {
   // Those who wait for no other connection go elsewhere at once.
   size_t others = attempts_.size() + sessions_.size();
   while (waiters_.size() > others) {
-    call::Call* call = waiters_.Pop();
-    metrics_->waiters->Add(-1);
-    call->holder = nullptr;
-    owner_->OnLost(call, call::Step::kConnect, why, false, false);
+    LoseWaiter(why);
     others = attempts_.size() + sessions_.size();
   }
   if (retired_ && empty()) owner_->OnEmpty();
+}
+
+void Pool::LoseWaiter(const base::Status& why) {
+  call::Call* call = waiters_.Pop();
+  metrics_->waiters->Add(-1);
+  call->holder = nullptr;
+  owner_->OnLost(call, call::Step::kConnect, why, false, false);
 }
 
 void Pool::CountBytes(ThriftSession* session) {
@@ -140,9 +152,9 @@ void Pool::OnIdle(ThriftSession* session) {
     session->Send(call);
     return;
   }
-  bool keep = !retired_ && !TooOld(*session) &&
-              (options_.pool.idle_time != base::Duration(0) ||
-               sessions_.size() <= options_.pool.min_size);
+  bool keep =
+      !retired_ && !TooOld(*session) &&
+      (options_.pool.idle_time != base::Duration(0) || sessions_.size() <= options_.pool.min_size);
   if (!keep) return session->Close();
   session->position = idle_.size();
   idle_.push_back(session);
@@ -165,12 +177,15 @@ void Pool::OnDead(ThriftSession* session) {
   metrics_->connections->Add(-1);
   CountBytes(session);
   loop_->DeleteLater(std::unique_ptr<ThriftSession>(session));
+  if (retired_) {
+    if (sessions_.empty()) Empty();
+    return;
+  }
   // A connection less: somebody may have waited for it.
   if (waiters_.size() > attempts_.size() &&
       sessions_.size() + attempts_.size() < options_.pool.max_size) {
     Open();
   }
-  if (retired_ && empty()) owner_->OnEmpty();
 }
 
 void Pool::OnCancel(call::Call* call) {
@@ -183,18 +198,19 @@ void Pool::OnCancel(call::Call* call) {
 void Pool::Retire() {
   retired_ = true;
   while (!idle_.empty()) idle_.back()->Close();
-  // Connections not yet there are of no use any more; who waits for them goes elsewhere.
-  if (sessions_.empty()) {
-    attempts_.clear();
-    OnOpenFailed(base::Status(base::Code::kUnavailable, to_.Show() + " left the set"));
-    return;
-  }
-  if (empty()) owner_->OnEmpty();
+  if (sessions_.empty()) Empty();
+}
+
+void Pool::Empty() {
+  attempts_.clear();
+  const base::Status why(base::Code::kUnavailable, to_.Show() + " left the set");
+  while (!waiters_.empty()) LoseWaiter(why);
+  owner_->OnEmpty();
 }
 
 bool Pool::TooOld(const ThriftSession& session) const {
   return options_.session_life_time &&
-         loop_->Now() - session.opened() >= *options_.session_life_time;
+         loop_->Now() - session.opened() > *options_.session_life_time;
 }
 
 // The shorter of the pool's and the session's own idle time.

@@ -1,5 +1,5 @@
-// Pool: the connections of one worker to one endpoint, each for one call at a time, and the calls that
-// wait for one.
+// Pool: the connections of one worker to one endpoint, each for one call at a time, and the calls
+// that wait for one.
 //
 // Lifetime: of its Endpoint. Threading: its worker's loop. Errors: told to its PoolOwner.
 #pragma once
@@ -73,6 +73,10 @@ class Pool final : private SessionOwner, private call::Holder {
   void Open();
   void OnOpened(uint64_t id, base::Result<std::unique_ptr<net::Transport>> result);
   void OnOpenFailed(const base::Status& why);
+  // The first who waits goes elsewhere.
+  void LoseWaiter(const base::Status& why);
+  // Of a retired pool without connections: who still waits goes elsewhere.
+  void Empty();
   void Forget(ThriftSession* session);
   void CountBytes(ThriftSession* session);
   bool TooOld(const ThriftSession& session) const;

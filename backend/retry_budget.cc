@@ -21,7 +21,8 @@ int64_t RetryBudget::Balance(base::TimePoint now) {
     calls += static_cast<double>(c.calls);
     retries += static_cast<double>(c.retries);
   }
-  double reserve = options_.min_retries_per_sec * std::chrono::duration<double>(options_.ttl).count();
+  double reserve =
+      options_.min_retries_per_sec * std::chrono::duration<double>(options_.ttl).count();
   return static_cast<int64_t>(std::floor(reserve + calls * options_.percent_can_retry - retries));
 }
 

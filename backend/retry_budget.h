@@ -1,5 +1,5 @@
-// RetryBudget: how many calls may be sent again: a share of the calls of the last while, and a few per
-// second in any case.
+// RetryBudget: how many calls may be sent again: a share of the calls of the last while, and a few
+// per second in any case.
 //
 // Lifetime: of its Client. Threading: its worker's loop. Errors: none.
 #pragma once

@@ -21,15 +21,22 @@ ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, Sessi
       frames_(options.max_frame_bytes),
       opened_(loop->Now()),
       idle_since_(opened_),
-      timer_(loop, [this] {
-        auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*options_.attempt_timeout);
-        Lose(call::Step::kReply,
-             base::Status(base::Code::kTimeout, "no reply from " + Where() + " within " +
-                                                    std::to_string(ms.count()) +
-                                                    " ms (requestAttemptTimeoutMs)"));
-      }) {}
+      timer_(loop, [this] { OnAttemptOver(); }) {}
 
-ThriftSession::~ThriftSession() = default;
+ThriftSession::~ThriftSession() {
+  if (!call_) return;
+  call::Call* call = std::exchange(call_, nullptr);
+  call->holder = nullptr;
+  call->Fail(call->step, base::Status(base::Code::kInternal, "shutting down"));
+}
+
+void ThriftSession::OnAttemptOver() {
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*options_.attempt_timeout);
+  const char* what = connection_.unsent() > 0 ? "could not write all to " : "no reply from ";
+  Lose(call::Step::kReply,
+       base::Status(base::Code::kTimeout, what + Where() + " within " + std::to_string(ms.count()) +
+                                              " ms (requestAttemptTimeoutMs)"));
+}
 
 void ThriftSession::Send(call::Call* call) {
   call_ = call;
@@ -43,7 +50,7 @@ void ThriftSession::Send(call::Call* call) {
   call::PutSeqid(&frame, protocol_, call->envelope, seqid_, loop_->arena());
   connection_.Write(std::move(frame));
   loop_->AtTurnEnd(this);  // after the connection's own, which writes
-  if (options_.attempt_timeout && !call->oneway()) timer_.Arm(*options_.attempt_timeout);
+  if (options_.attempt_timeout) timer_.Arm(*options_.attempt_timeout);
 }
 
 // The call was written, as far as the system took it.
@@ -59,6 +66,7 @@ void ThriftSession::OnTurnEnd() {
     }
     return;
   }
+  timer_.Cancel();
   call::Call* done = std::exchange(call_, nullptr);
   oneways_[oneway_count_++ % oneways_.size()] = seqid_;
   idle_since_ = loop_->Now();
@@ -71,11 +79,16 @@ void ThriftSession::OnBytes(base::Buffer* in) {
   while (!dead_) {
     base::Buffer frame;
     thrift::Outcome outcome = frames_.Next(in, &frame);
-    if (outcome == thrift::Outcome::kNeedMore) return;
+    if (outcome == thrift::Outcome::kNeedMore) {
+      // Idle, only the answer to a oneway may come; other bytes would stand before the next reply.
+      if (call_ || in->empty() || oneway_count_ > 0) return;
+      return Lose(call::Step::kReply,
+                  base::Status(base::Code::kMalformed, "bytes that nobody asked for"));
+    }
     if (outcome == thrift::Outcome::kMalformed) {
-      return Lose(call::Step::kReply, base::Status(base::Code::kMalformed,
-                                                   "bad frame from " + Where() + ": " +
-                                                       frames_.why()));
+      return Lose(
+          call::Step::kReply,
+          base::Status(base::Code::kMalformed, "bad frame from " + Where() + ": " + frames_.why()));
     }
     if (!OnFrame(std::move(frame), in->empty())) return;
   }
@@ -96,8 +109,8 @@ bool ThriftSession::OnFrame(base::Buffer frame, bool last) {
   }
   if (!refused) refused = Refuse(envelope);
   if (refused) {
-    Lose(call::Step::kReply, base::Status(base::Code::kMalformed,
-                                          "bad reply from " + Where() + ": " + refused));
+    Lose(call::Step::kReply,
+         base::Status(base::Code::kMalformed, "bad reply from " + Where() + ": " + refused));
     return false;
   }
   thrift::ReplyKind kind =
@@ -138,10 +151,10 @@ bool ThriftSession::IsOneway(int32_t seqid) const {
 }
 
 void ThriftSession::OnEnd() {
-  Lose(call::Step::kReply,
-       base::Status(base::Code::kClosed,
-                    Where() + (connection_.unread() > 0 ? " closed the connection in mid-reply"
-                                                        : " closed the connection before a reply")));
+  Lose(call::Step::kReply, base::Status(base::Code::kClosed,
+                                        Where() + (connection_.unread() > 0
+                                                       ? " closed the connection in mid-reply"
+                                                       : " closed the connection before a reply")));
 }
 
 void ThriftSession::OnGone(const base::Status& why) { Lose(call::Step::kReply, why); }

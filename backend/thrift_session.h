@@ -4,8 +4,8 @@
 // type), and gives the reply with the caller's seqid. What is not such an answer fails the call and
 // closes the connection; it never reaches a client.
 //
-// Lifetime: owned by its Pool. Threading: its worker's loop. Errors: told to the Pool with whether the
-// call had left.
+// Lifetime: owned by its Pool. Threading: its worker's loop. Errors: told to the Pool with whether
+// the call had left.
 #pragma once
 
 #include <array>
@@ -64,7 +64,7 @@ class ThriftSession final : private net::Connection::Owner,
   uint64_t sent_bytes() const { return connection_.sent(); }
   uint64_t received_bytes() const { return connection_.received(); }
   uint64_t counted_sent = 0, counted_received = 0;  // by the pool, in its metrics
-  size_t position = 0;  // in the pool's list of idle ones
+  size_t position = 0;                              // in the pool's list of idle ones
 
  private:
   void OnBytes(base::Buffer* in) override;
@@ -79,6 +79,7 @@ class ThriftSession final : private net::Connection::Owner,
   // Why `envelope` cannot be the reply to call_; nullptr when it can.
   const char* Refuse(const thrift::Envelope& envelope) const;
   bool IsOneway(int32_t seqid) const;
+  void OnAttemptOver();
   void Lose(call::Step step, const base::Status& why);
   void Die();
   std::string Where() const { return connection_.peer().address.Show(); }

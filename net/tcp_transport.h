@@ -45,7 +45,7 @@ class TcpTransport final : public Transport {
   net::Peer peer_;
   Events* events_ = nullptr;
   Watch watch_ = Watch::kOff;
-  event* read_ = nullptr;   // made at the first use, kept
+  event* read_ = nullptr;  // made at the first use, kept
   event* write_ = nullptr;
 };
 
