@@ -166,7 +166,9 @@ void Binder::Drop(BoundNameEntry* name) {
   source_->Release(name->key, ear_.get(), name->token);
   for (const std::string& key : name->keys) by_key_.erase(key);
   by_token_.erase(name->token);
-  for (auto& leaf : name->leaves) clients_->Unuse(leaf.client);
+  for (auto& leaf : name->leaves) {
+    if (leaf.client) clients_->Unuse(leaf.client);
+  }
   --counts_[static_cast<size_t>(name->kind)];
   auto it = names_.find(name->key);
   loop_->DeleteLater(std::move(it->second));
@@ -218,18 +220,34 @@ void Binder::OnBound(uint64_t token, std::shared_ptr<const Bound> bound) {
   }
 }
 
+// Idle names give way for the client of one that is wanted, those of single requests first.
+ClientEntry* Binder::UseClient(const Bound::Leaf& leaf) {
+  for (;;) {
+    if (ClientEntry* client = clients_->Use(leaf)) return client;
+    BoundNameEntry* idle = Oldest(BoundNameEntry::Class::kLocal);
+    if (!idle) idle = Oldest(BoundNameEntry::Class::kPositive);
+    if (!idle) return nullptr;
+    evicts_->Add();
+    Drop(idle);
+  }
+}
+
 void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) {
   if (!bound->negative() && !name->metrics) {
     name->metrics = std::make_unique<CallMetrics>(
         scope_->Labelled("service", std::string_view(name->shown).substr(1)));
   }
   std::vector<BoundNameEntry::Leaf> leaves;
+  ++name->in_use;  // it must not give way for its own client
   for (const Bound::Leaf& leaf : bound->leaves) {
-    ClientEntry* client = clients_->Use(leaf);
-    leaves.push_back({client, client->ForService(name->shown)});
+    ClientEntry* client = UseClient(leaf);
+    leaves.push_back({client, client ? client->ForService(name->shown) : nullptr});
   }
+  --name->in_use;
   // Calls in flight know their client, not their leaf, so the old leaves may go.
-  for (auto& old : name->leaves) clients_->Unuse(old.client);
+  for (auto& old : name->leaves) {
+    if (old.client) clients_->Unuse(old.client);
+  }
   name->leaves = std::move(leaves);
   name->bound = std::move(bound);
   if (name->kind == BoundNameEntry::Class::kLocal) return;

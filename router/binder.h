@@ -30,7 +30,7 @@ namespace trestle::router {
 // A logical name on one worker.
 struct BoundNameEntry {
   struct Leaf {
-    ClientEntry* client = nullptr;
+    ClientEntry* client = nullptr;   // null: over bindingCache.clients
     CallMetrics* metrics = nullptr;  // rt/LABEL/client/ID/service/NAME; the client's
   };
   enum class Class { kPending, kPositive, kNegative, kLocal };
@@ -81,6 +81,7 @@ class Binder final : public call::Holder {
   bool MayAdd(BoundNameEntry::Class kind);
   bool MakeRoom(BoundNameEntry::Class kind);
   BoundNameEntry* Oldest(BoundNameEntry::Class kind) const;
+  ClientEntry* UseClient(const Bound::Leaf& leaf);
   uint32_t Max(BoundNameEntry::Class kind) const;
   void Drop(BoundNameEntry* name);
   void SetClass(BoundNameEntry* name, BoundNameEntry::Class kind);

@@ -1,7 +1,8 @@
-// Bound: what a name leads to at this moment, as workers see it: leaves and their shares of the calls.
+// Bound: what a name leads to at this moment, as workers see it: leaves and their shares of the
+// calls.
 //
-// Lifetime: an immutable snapshot, shared by the workers through shared_ptr<const Bound>. Threading:
-// read-only. Errors: a name that leads nowhere has no share with a leaf; `why` tells.
+// Lifetime: an immutable snapshot, shared by the workers through shared_ptr<const Bound>.
+// Threading: read-only. Errors: a name that leads nowhere has no share with a leaf; `why` tells.
 #pragma once
 
 #include <memory>

@@ -74,7 +74,12 @@ Clients::Clients(net::EventLoop* loop, Make make, base::Scope* router_scope,
 }
 
 ClientEntry* Clients::Use(const Bound::Leaf& leaf) {
-  std::unique_ptr<ClientEntry>& entry = clients_[leaf.shown];
+  auto known = clients_.find(leaf.shown);
+  if (known == clients_.end()) {
+    if (clients_.size() >= max_ && !EvictOldest()) return nullptr;
+    known = clients_.emplace(leaf.shown, nullptr).first;
+  }
+  std::unique_ptr<ClientEntry>& entry = known->second;
   if (!entry) {
     misses_->Add();
     entry = std::make_unique<ClientEntry>();
@@ -85,7 +90,6 @@ ClientEntry* Clients::Use(const Bound::Leaf& leaf) {
   ClientEntry* used = entry.get();
   ++used->users;
   used->client->Update(leaf.addr);
-  if (clients_.size() > max_) EvictOldest();
   return used;
 }
 
@@ -99,16 +103,17 @@ void Clients::OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> 
   if (it != clients_.end()) it->second->client->Update(std::move(addr));
 }
 
-void Clients::EvictOldest() {
+bool Clients::EvictOldest() {
   auto oldest = clients_.end();
   for (auto it = clients_.begin(); it != clients_.end(); ++it) {
     if (it->second->users > 0) continue;
     if (oldest == clients_.end() || it->second->last_used < oldest->second->last_used) oldest = it;
   }
-  if (oldest == clients_.end()) return;
+  if (oldest == clients_.end()) return false;
   evicts_->Add();
   loop_->DeleteLater(std::move(oldest->second));
   clients_.erase(oldest);
+  return true;
 }
 
 void Clients::Sweep() {

@@ -1,8 +1,8 @@
-// Clients: the backend clients of one router on one worker, one for each concrete name in use, and the
-// cells that count calls to them.
+// Clients: the backend clients of one router on one worker, one for each concrete name in use, and
+// the cells that count calls to them.
 //
-// Lifetime: of its Router; a client that nobody uses is kept for a while, since a dtab that goes back
-// and forth should find its connections again. Threading: its worker's loop. Errors: none.
+// Lifetime: of its Router; a client that nobody uses is kept for a while, since a dtab that goes
+// back and forth should find its connections again. Threading: its worker's loop. Errors: none.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,8 @@ struct ClientEntry {
   std::unique_ptr<backend::Client> client;
   base::Scope* scope = nullptr;
   std::unique_ptr<CallMetrics> metrics;
-  std::unordered_map<base::Scope*, std::unique_ptr<CallMetrics>> services;  // bounded, as scopes are
+  std::unordered_map<base::Scope*, std::unique_ptr<CallMetrics>>
+      services;        // bounded, as scopes are
   uint32_t users = 0;  // bound names, and calls in flight
   base::TimePoint last_used{};
 };
@@ -46,12 +47,13 @@ struct ClientEntry {
 class Clients {
  public:
   // What makes a client of an id: its options, divided among workers, and its connector.
-  using Make = std::function<std::unique_ptr<backend::Client>(const naming::Path& id,
-                                                              base::Scope* scope)>;
+  using Make =
+      std::function<std::unique_ptr<backend::Client>(const naming::Path& id, base::Scope* scope)>;
   Clients(net::EventLoop* loop, Make make, base::Scope* router_scope,
           const conf::BindingCacheConfig& bounds);
 
-  // The client of a leaf, with its address brought up to date; one user more.
+  // The client of a leaf, with its address brought up to date; one user more. Null when it would be
+  // one more than bindingCache.clients and all are in use.
   ClientEntry* Use(const Bound::Leaf& leaf);
   void Unuse(ClientEntry* entry);
   void OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> addr);
@@ -60,7 +62,8 @@ class Clients {
   size_t size() const { return clients_.size(); }
 
  private:
-  void EvictOldest();
+  // Drops the one that nobody uses for longest; false when all are in use.
+  bool EvictOldest();
 
   net::EventLoop* loop_;
   Make make_;

@@ -11,8 +11,8 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);
 
-// Derives again after each change, until nothing is pending. It keeps itself alive through the timer's
-// callback, which Finish clears.
+// Derives again after each change, until nothing is pending. It keeps itself alive through the
+// timer's callback, which Finish clears.
 class Waiting : public std::enable_shared_from_this<Waiting> {
  public:
   using Done = std::function<void(base::Result<naming::DelegateTree>)>;

@@ -18,8 +18,8 @@
 
 namespace trestle::router {
 
-// Derives once every namer and address on the way has answered, or `patience` is over (then with what
-// is known; kTimeout if a namer is silent).
+// Derives once every namer and address on the way has answered, or `patience` is over (then with
+// what is known; kTimeout if a namer is silent).
 void Derive(net::EventLoop* loop, const naming::NamerSet* namers, naming::Dtab dtab,
             naming::Path path, base::Duration patience,
             std::function<void(base::Result<naming::DelegateTree>)> done);

@@ -16,9 +16,13 @@ void Put(std::string_view piece, std::string* to) {
 
 }  // namespace
 
-// The header's `dest`; where a client names none, the server's.
+// The header's `dest`; where a client names none ("/", as Linkerd writes it, is none), the
+// server's.
 std::string_view Identifier::Dest(const call::Call& call) {
-  if (call.header && call.header->dest) return *call.header->dest;
+  if (call.header && call.header->dest && !call.header->dest->empty() &&
+      *call.header->dest != "/") {
+    return *call.header->dest;
+  }
   return call.default_dest ? std::string_view(*call.default_dest) : std::string_view();
 }
 

@@ -1,10 +1,10 @@
 // Identifier: the key under which a worker knows the name of a call, and the name itself.
 //
-// The key is what the name is made of, as bytes: finding it costs one pass over a few dozen bytes; the
-// path is made and parsed only for a key not seen before.
+// The key is what the name is made of, as bytes: finding it costs one pass over a few dozen bytes;
+// the path is made and parsed only for a key not seen before.
 //
-// Lifetime: of its Router. Threading: its worker's loop; the last key is kept in it. Errors: kInvalid:
-// the call fails.
+// Lifetime: of its Router. Threading: its worker's loop; the last key is kept in it. Errors:
+// kInvalid: the call fails.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// trestle: the router's program. Reads the command line and the configuration, builds the namers that
-// the configuration names, and runs until it is told to stop.
+// trestle: the router's program. Reads the command line and the configuration, builds the namers
+// that the configuration names, and runs until it is told to stop.
 #include <glog/logging.h>
 #include <sys/resource.h>
 
@@ -55,16 +55,15 @@ base::Result<std::unique_ptr<naming::Namer>> MakeNamer(net::EventLoop* loop, Nam
     if (!made.ok()) return made.status();
     return std::unique_ptr<naming::Namer>(std::move(*made));
   }
-  auto made = namers::FsNamer::Make(loop, namers->watch.get(), namers->inet.get(),
-                                    config.root_dir.value);
+  auto made =
+      namers::FsNamer::Make(loop, namers->watch.get(), namers->inet.get(), config.root_dir.value);
   if (!made.ok()) return made.status();
   return std::unique_ptr<naming::Namer>(std::move(*made));
 }
 
 // The one place that knows the concrete namers. What is wrong goes into `problems`.
 std::unique_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& config,
-                                    const std::string& file,
-                                    std::vector<conf::Problem>* problems) {
+                                    const std::string& file, std::vector<conf::Problem>* problems) {
   auto namers = std::make_unique<Namers>();
   auto watch = net::FileWatch::Make(loop);
   if (!watch.ok()) {
@@ -83,8 +82,7 @@ std::unique_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& co
   for (auto it = config.namers.rbegin(); it != config.namers.rend(); ++it) {
     auto made = MakeNamer(loop, namers.get(), *it);
     if (!made.ok()) {
-      const auto& where =
-          it->kind == conf::NamerConfig::Kind::kFs ? it->root_dir : it->pattern;
+      const auto& where = it->kind == conf::NamerConfig::Kind::kFs ? it->root_dir : it->pattern;
       problems->push_back(where.Wrong(file, made.status().message()));
       continue;
     }
@@ -112,8 +110,9 @@ int Explain(net::EventLoop* loop, const CommandLine& line, const conf::Config& c
   auto path = naming::Path::Parse(line.path);
   auto local = naming::Dtab::Parse(line.dtab);
   if (!path.ok() || !local.ok()) {
-    std::cerr << "trestle: " << (path.ok() ? "--dtab: " + local.status().message()
-                                           : "PATH: " + path.status().message())
+    std::cerr << "trestle: "
+              << (path.ok() ? "--dtab: " + local.status().message()
+                            : "PATH: " + path.status().message())
               << "\n";
     return kBadConfig;
   }

@@ -11,8 +11,8 @@ namespace trestle::router {
 // One name, bound; what its answer hangs on is held and listened to.
 class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
  public:
-  Binding(Names* names, naming::Path path, naming::Dtab dtab)
-      : names_(names), path_(std::move(path)), dtab_(std::move(dtab)) {}
+  Binding(Names* names, naming::Path path, naming::Dtab dtab, size_t max_leaves)
+      : names_(names), path_(std::move(path)), dtab_(std::move(dtab)), max_leaves_(max_leaves) {}
 
   void Add(NameListener* listener, uint64_t token) {
     listeners_.emplace_back(listener, token);
@@ -79,7 +79,9 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
     auto bound = std::make_shared<Bound>();
     std::vector<std::unique_ptr<Leaf>> leaves;
     double upto = 0;
-    for (const naming::Share& share : naming::Shares(tree)) {
+    std::vector<naming::Share> shares = naming::Shares(tree);
+    if (shares.size() > max_leaves_) return TooMany();
+    for (const naming::Share& share : shares) {
       upto += share.p;
       int at = -1;
       if (share.leaf) at = AddLeaf(*share.leaf, bound.get(), &leaves);
@@ -89,6 +91,15 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
     bound->why = Why(tree, trace);
     leaves_ = std::move(leaves);
     Tell(std::move(bound));
+  }
+
+  void TooMany() {
+    auto refused = std::make_shared<Bound>();
+    refused->code = base::Code::kRefused;
+    refused->why = "a dtab of one request may lead to at most " + std::to_string(max_leaves_) +
+                   " destinations";
+    leaves_.clear();
+    Tell(std::move(refused));
   }
 
   int AddLeaf(const naming::BoundName& name, Bound* bound,
@@ -159,6 +170,7 @@ class Names::Binding : public std::enable_shared_from_this<Names::Binding> {
   Names* names_;
   naming::Path path_;
   naming::Dtab dtab_;
+  size_t max_leaves_;
   bool dirty_ = false;
   std::vector<std::shared_ptr<naming::Source>> sources_;
   std::vector<naming::Subscription> subscriptions_;
@@ -184,7 +196,8 @@ void Names::Acquire(NameKey key, naming::Path path, naming::Dtab local, NameList
                listener, token] {
     std::shared_ptr<Binding>& binding = bindings_[key];
     if (!binding) {
-      binding = std::make_shared<Binding>(this, path, base_dtabs_[key.router] + local);
+      binding = std::make_shared<Binding>(this, path, base_dtabs_[key.router] + local,
+                                          local.empty() ? SIZE_MAX : kMaxLocalLeaves);
       binding->Bind();
       count_->Set(static_cast<int64_t>(bindings_.size()));
     }

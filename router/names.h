@@ -33,6 +33,9 @@ class NameListener {
                       std::shared_ptr<const naming::Addr> addr) = 0;
 };
 
+// The most destinations that a dtab of one request may lead one name to.
+inline constexpr size_t kMaxLocalLeaves = 64;
+
 struct NameKey {
   uint32_t router = 0;     // index of the base dtab
   std::string path;        // shown

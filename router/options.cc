@@ -63,7 +63,8 @@ backend::Options ToBackendOptions(const conf::RouterConfig& router,
   if (client.fail_fast) {
     out.accrual.connect_backoff = {std::chrono::seconds(1), std::chrono::seconds(32), true};
   }
-  out.budget.min_retries_per_sec = client.requeue_budget.min_retries_per_sec;
+  uint32_t retries = client.requeue_budget.min_retries_per_sec;
+  out.budget.min_retries_per_sec = retries == 0 ? 0 : ShareOf(retries, index, workers);
   out.budget.percent_can_retry = client.requeue_budget.percent_can_retry;
   out.budget.ttl = client.requeue_budget.ttl;
   out.connect_timeout = client.connect_timeout;

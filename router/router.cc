@@ -46,7 +46,7 @@ void Router::Handle(call::Call* call) {
   if (!service.idempotent_methods.empty()) {
     call->idempotent = conf::IsIdempotent(service, call->method);
   }
-  if (service.total_timeout && !call->oneway()) StartClock(call, *service.total_timeout);
+  if (service.total_timeout) StartClock(call, *service.total_timeout);
   if (name->bound) return Route(call, name);
   call->bind_deadline = loop_->Now() + config_.binding_timeout;
   binder_.Await(call, name);
@@ -81,6 +81,11 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
   }
   if (leaf < 0) return call->Fail(call::Step::kBind, base::Status(bound.code, bound.why));
   const BoundNameEntry::Leaf& picked = name->leaves[static_cast<size_t>(leaf)];
+  if (!picked.client) {
+    return call->Fail(call::Step::kBind,
+                      base::Status(base::Code::kRefused,
+                                   "too many concrete names in use (bindingCache.clients)"));
+  }
   call->client = picked.client;
   call->metrics = picked.metrics;
   call->concrete = &picked.client->client->id();

@@ -262,6 +262,39 @@ TEST_F(BoundsTest, TheClientNotUsedForLongestGivesWayOnlyWhenNobodyUsesIt) {
   EXPECT_EQ(Count(kCache + "misses"), 4u) << "c was kept";
 }
 
+TEST_F(BoundsTest, IdleNamesGiveWayForTheClientOfAnotherThoseOfRequestsFirst) {
+  config_.binding_cache.clients = 2;
+  Start();
+  Ask("a");
+  Pass(milliseconds(1));
+  EXPECT_EQ(AskLocal("/#/fs/b"), "10.0.0.1:1");
+  Pass(milliseconds(1));
+  EXPECT_EQ(Ask("c"), "10.0.0.1:1");
+  EXPECT_EQ(router_->clients(), 2u);
+  EXPECT_TRUE(Kept("a")) << "the name of the request gave way, though used later";
+  EXPECT_EQ(Ask("d"), "10.0.0.1:1");
+}
+
+TEST_F(BoundsTest, WithAllClientsInUseACallIsRefused) {
+  config_.binding_cache.clients = 1;
+  Start();
+  Client& busy = NewClient();
+  busy.Call("a");
+  Settle();
+  EXPECT_EQ(Ask("b"),
+            "trestle: bind: /svc/b: too many concrete names in use (bindingCache.clients)");
+  EXPECT_EQ(router_->clients(), 1u);
+}
+
+TEST_F(BoundsTest, ADtabOfOneRequestLeadsToSoManyDestinationsOnly) {
+  Start();
+  std::string dst = "/#/fs/a";
+  for (size_t i = 1; i <= kMaxLocalLeaves; i++) dst += " & /#/fs/a";
+  EXPECT_EQ(AskLocal(dst),
+            "trestle: bind: /svc/x: a dtab of one request may lead to at most 64 destinations");
+  EXPECT_EQ(router_->clients(), 0u);
+}
+
 TEST_F(BoundsTest, ScopesOfNamesAreNotMadeForWhatLedNowhere) {
   Start();
   for (int i = 0; i < 10; i++) Ask("nobody" + std::to_string(i));

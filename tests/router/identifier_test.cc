@@ -43,6 +43,8 @@ TEST(Identifier, NamesCalls) {
       {"addUser", Headers{"/wide", {}}, nullptr, false, "/thrift/wide"},
       {"addUser", Headers{"/wide", {}}, "/users", true, "/thrift/wide/addUser"},
       {"addUser", Headers{{}, {}}, "/users", true, "/thrift/users/addUser"},
+      {"addUser", Headers{"", {}}, "/users", true, "/thrift/users/addUser"},
+      {"addUser", Headers{"/", {}}, "/users", true, "/thrift/users/addUser"},
       {"addUser", Headers{"no path", {}}, nullptr, false, nullptr},
       {"add user", {}, nullptr, true, nullptr},
       {"a/b", {}, nullptr, true, "/thrift/a/b"},

@@ -121,6 +121,8 @@ TEST(Options, OfABackend) {
   EXPECT_EQ(out.accrual.backoff.min, seconds(2));
   EXPECT_EQ(out.accrual.connect_backoff.min, seconds(1));
   EXPECT_EQ(out.budget.min_retries_per_sec, 3u);
+  EXPECT_EQ(ToBackendOptions(router, client, 0, 2).budget.min_retries_per_sec, 2u);
+  EXPECT_EQ(ToBackendOptions(router, client, 1, 2).budget.min_retries_per_sec, 1u);
   EXPECT_EQ(out.budget.percent_can_retry, 0.5);
   EXPECT_EQ(out.budget.ttl, seconds(4));
   EXPECT_EQ(out.connect_timeout, milliseconds(11));
