@@ -1,0 +1,88 @@
+// BackendSessionTest: one session over a transport in memory, with the backend at its far end.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "backend/thrift_session.h"
+#include "tests/backend/test_call.h"
+#include "tests/support/memory_transport.h"
+
+namespace trestle::backend {
+
+using call::End;
+using call::Step;
+using std::chrono::milliseconds;
+using tests::CallFrame;
+using tests::ExceptionFrame;
+using tests::Frame;
+using tests::kDeclaredBody;
+using tests::kVoidBody;
+using tests::Message;
+using tests::OnewayFrame;
+using tests::ReplyFrame;
+using tests::Settle;
+using thrift::MessageType;
+using thrift::Protocol;
+
+// The pool's place: it fails what is lost.
+struct LosingOwner final : SessionOwner {
+  void OnIdle(ThriftSession*) override { idle++; }
+  void OnDead(ThriftSession*) override { dead++; }
+  void OnSuccess() override { success++; }
+  void OnLetGo(bool out_of_time) override { (out_of_time ? late : let_go)++; }
+  void OnLost(call::Call* call, Step step, const base::Status& why, bool call_left) override {
+    lost++;
+    left = call_left;
+    call->Fail(step, why);
+  }
+  void OnStrayAnswer() override { stray++; }
+  int idle = 0, dead = 0, success = 0, late = 0, let_go = 0, lost = 0, stray = 0;
+  bool left = false;
+};
+
+class BackendSessionTest : public testing::Test {
+ protected:
+  void Open(size_t capacity = 1 << 20) {
+    auto [near, far] = tests::MemoryTransport::Pair(&loop_, capacity);
+    near->set_peer({*net::Address::Parse("10.0.0.1", 80), {}});
+    near_ = near.get();
+    far_ = std::move(far);
+    owner_ = LosingOwner();
+    session_ = std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near));
+    session_->Start();
+    Settle(&loop_);
+  }
+  // Sends the call; gives what the backend reads.
+  std::string Send(TestCall& call) {
+    session_->Send(&call.call);
+    return Read();
+  }
+  std::string Read() {
+    std::string all;
+    for (;;) {
+      Settle(&loop_);
+      char some[4096];
+      net::IoResult r = far_->Read(some, sizeof some);
+      if (r.kind != net::IoResult::Kind::kBytes) return all;
+      all.append(some, r.bytes);
+    }
+  }
+  void Answer(std::string_view bytes) {
+    far_->Send(bytes);
+    Settle(&loop_);
+  }
+
+  base::FakeClock clock_;
+  net::EventLoop loop_{&clock_};
+  Options options_;
+  LosingOwner owner_;
+  tests::MemoryTransport* near_ = nullptr;
+  std::unique_ptr<tests::MemoryTransport> far_;
+  std::unique_ptr<ThriftSession> session_;
+};
+
+}  // namespace trestle::backend
