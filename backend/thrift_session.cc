@@ -103,7 +103,9 @@ bool ThriftSession::OnFrame(base::Buffer frame, bool last) {
                         : r.outcome == thrift::Outcome::kMalformed
                             ? r.why
                             : "a frame too short for its message";
-  if (!refused && IsOneway(envelope.seqid) && (!call_ || envelope.seqid != seqid_)) {
+  // With verifySeqid off, seqids tell nothing while a call waits.
+  bool own = call_ && (envelope.seqid == seqid_ || !options_.verify_seqid);
+  if (!refused && !own && IsOneway(envelope.seqid)) {
     owner_->OnStrayAnswer();
     return true;
   }

@@ -181,6 +181,19 @@ TEST_F(BackendSessionTest, AnAttemptHasItsTime) {
   EXPECT_TRUE(owner_.left);
 }
 
+// The server always answers 1, which is the seqid of the oneway too.
+TEST_F(BackendSessionTest, WithoutVerifySeqidAReplyIsNotTakenForTheAnswerToAOneway) {
+  options_.verify_seqid = false;
+  Open();
+  auto oneway = TestCall::Oneway();
+  Send(*oneway);
+  TestCall call("m", 7);
+  Send(call);
+  Answer(ReplyFrame("m", 1, "answer"));
+  ASSERT_EQ(call.end(), End::kReplied);
+  EXPECT_EQ(call.reply(), ReplyFrame("m", 7, "answer"));
+}
+
 TEST_F(BackendSessionTest, AOnewayThatCannotBeWrittenHasItsTimeToo) {
   options_.attempt_timeout = milliseconds(300);
   Open(64);
