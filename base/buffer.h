@@ -4,8 +4,8 @@
 // is a sequence of Slices. A frame is cut out of what was read by handing Slices on.
 //
 // Lifetime: a Block lives while a Slice points into it. Threading: counts are plain integers, so a
-// Block and all its Slices stay on one thread. Errors: none; asking for more bytes than there are is
-// a fault of the caller.
+// Block and all its Slices stay on one thread. Errors: none; asking for more bytes than there are
+// is a fault of the caller.
 //
 // Ownership of bytes: a range of a Block belongs to the one frame that was cut from it, so whoever
 // holds that frame may write into it (a seqid is put on in place). Slices of one range must not be
@@ -118,8 +118,8 @@ class Buffer {
   Buffer Split(size_t n);
   // Another Buffer on the same bytes; neither may write into them afterwards.
   Buffer Share() const;
-  // The first `n` bytes in one piece, writable by the owner of the frame; copies them into one Block
-  // only when they are not. n <= size(). The pointer holds until the Buffer changes.
+  // The first `n` bytes in one piece, writable by the owner of the frame; copies them into one
+  // Block only when they are not. n <= size(). The pointer holds until the Buffer changes.
   char* Front(size_t n);
   // A copy of all bytes.
   std::string ToString() const;

@@ -32,7 +32,9 @@ class SystemClock final : public Clock {
 class FakeClock final : public Clock {
  public:
   TimePoint Now() const override { return TimePoint(Duration(now_.load())); }
-  WallTime Wall() const override { return WallTime(Duration(now_.load())) + std::chrono::hours(24 * 365); }
+  WallTime Wall() const override {
+    return WallTime(Duration(now_.load())) + std::chrono::hours(24 * 365);
+  }
   void Advance(Duration by) { now_ += by.count(); }
 
  private:

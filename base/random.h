@@ -13,9 +13,7 @@ class Random {
   // All 64 bits even.
   virtual uint64_t Next() = 0;
   // Even in [0, n); n > 0.
-  uint32_t Below(uint32_t n) {
-    return static_cast<uint32_t>(((Next() >> 32) * n) >> 32);
-  }
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(((Next() >> 32) * n) >> 32); }
   // Even in [0, 1).
   double Unit() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }
 };

@@ -28,10 +28,10 @@ enum class Code : uint8_t {
 
 // One row of the table that maps a Code to what the outside sees.
 struct CodeRow {
-  const char* name;        // metric name and word in texts, for example "timeout"
-  int32_t thrift_type;     // type of the TApplicationException
-  int http_status;         // status on an admin or control port
-  bool mux_nack;           // true: a mux caller may send the call elsewhere (a nack)
+  const char* name;     // metric name and word in texts, for example "timeout"
+  int32_t thrift_type;  // type of the TApplicationException
+  int http_status;      // status on an admin or control port
+  bool mux_nack;        // true: a mux caller may send the call elsewhere (a nack)
 };
 const CodeRow& RowOf(Code code);
 inline const char* CodeName(Code code) { return RowOf(code).name; }

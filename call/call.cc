@@ -20,8 +20,8 @@ std::string OneLine(std::string text) {
 }  // namespace
 
 const char* StepName(Step step) {
-  static constexpr const char* kNames[] = {"identify", "bind", "balance", "connect", "dispatch",
-                                           "reply"};
+  static constexpr const char* kNames[] = {"identify", "bind",     "balance",
+                                           "connect",  "dispatch", "reply"};
   return kNames[static_cast<size_t>(step)];
 }
 

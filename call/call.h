@@ -1,11 +1,11 @@
 // Call: one request of a client on its way to a backend, and its one Reply.
 //
-// A server session makes it, the router names it, a backend session answers it. Exactly one of Reply(),
-// Fail() and OnewayDone() ends it; or Cancel(), when its client is gone.
+// A server session makes it, the router names it, a backend session answers it. Exactly one of
+// Reply(), Fail() and OnewayDone() ends it; or Cancel(), when its client is gone.
 //
-// Lifetime: owned by the server session that made it until it was ended; whoever works on it in between
-// is its Holder and lets go when told OnCancel. Threading: one worker's loop. Errors: a Failure carries
-// the step that made it.
+// Lifetime: owned by the server session that made it until it was ended; whoever works on it in
+// between is its Holder and lets go when told OnCancel. Threading: one worker's loop. Errors: a
+// Failure carries the step that made it.
 #pragma once
 
 #include <cstdint>
@@ -63,17 +63,17 @@ class Call {
   Call& operator=(const Call&) = delete;
 
   // --- the request, as the server session read it ---
-  // The frame: `length:4 message`, without a TTwitter header. Given up once it was written, unless the
-  // call may be sent again.
+  // The frame: `length:4 message`, without a TTwitter header. Given up once it was written, unless
+  // the call may be sent again.
   base::Buffer request;
   bool idempotent = false;  // may be sent again after it was written
   thrift::Protocol protocol = thrift::Protocol::kBinary;
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
-  base::Buffer header_bytes;                         // TTwitter: what `header` points into
-  std::optional<thrift::RequestHeader> header;       // TTwitter: what the client sent beside
-  const std::string* default_dest = nullptr;         // the server's `dest`; outlives the call
+  base::Buffer header_bytes;                    // TTwitter: what `header` points into
+  std::optional<thrift::RequestHeader> header;  // TTwitter: what the client sent beside
+  const std::string* default_dest = nullptr;    // the server's `dest`; outlives the call
   base::TimePoint start{};
 
   // --- the names, once known; they outlive the call ---
@@ -92,10 +92,10 @@ class Call {
 
   End end() const { return end_; }
   bool ended() const { return end_ != End::kOpen; }
-  base::Buffer reply;                                                  // kReplied
-  thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;          // kReplied
-  Step failed_step = Step::kIdentify;                                  // kFailed
-  base::Code failed_code = base::Code::kOk;                            // kFailed
+  base::Buffer reply;                                          // kReplied
+  thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;  // kReplied
+  Step failed_step = Step::kIdentify;                          // kFailed
+  base::Code failed_code = base::Code::kOk;                    // kFailed
   std::string failure;  // kFailed: "trestle: bind: /thrift/users: …", one line
 
   // --- for who works on it ---
@@ -162,9 +162,9 @@ class Handler {
 // "addUser" of "userService:addUser": exactly two pieces; else the whole name.
 std::string_view BareMethod(std::string_view message_name);
 
-// Puts `seqid` into the message of `frame` (`length:4 message`), whose envelope is given. In binary the
-// four bytes are overwritten; in compact the length of the envelope may change, so a new head is made
-// in `arena` and the body stays where it is.
+// Puts `seqid` into the message of `frame` (`length:4 message`), whose envelope is given. In binary
+// the four bytes are overwritten; in compact the length of the envelope may change, so a new head
+// is made in `arena` and the body stays where it is.
 void PutSeqid(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& envelope,
               int32_t seqid, base::Arena* arena);
 

@@ -1,5 +1,5 @@
-// FailureCounters: the counters failures/STEP/CAUSE of one scope, found without a lock after the first
-// failure of a kind.
+// FailureCounters: the counters failures/STEP/CAUSE of one scope, found without a lock after the
+// first failure of a kind.
 //
 // Lifetime: that of the scope's table. Threading: the table's owner. Errors: none.
 #pragma once
@@ -19,8 +19,8 @@ class FailureCounters {
     all_->Add();
     base::Counter*& cell = cells_[static_cast<size_t>(step)][static_cast<size_t>(code)];
     if (!cell) {
-      cell = scope_->counter(std::string("failures/") + StepName(step) + "/" +
-                             base::CodeName(code));
+      cell =
+          scope_->counter(std::string("failures/") + StepName(step) + "/" + base::CodeName(code));
     }
     cell->Add();
   }

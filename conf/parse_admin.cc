@@ -9,7 +9,10 @@ AdminConfig ReadAdmin(std::optional<Section> section) {
   admin.port = section->Port("port", admin.port.value);
   admin.shutdown_grace = section->Time("shutdownGraceMs", 0, admin.shutdown_grace);
   section->Done({{"socketOptions", "{}"},
-                 {"tls"}, {"httpIdentifierPort"}, {"workerThreads", "2"}, {"security", "{}"}});
+                 {"tls"},
+                 {"httpIdentifierPort"},
+                 {"workerThreads", "2"},
+                 {"security", "{}"}});
   return admin;
 }
 

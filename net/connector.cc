@@ -15,11 +15,7 @@ namespace {
 class TcpAttempt final : public Connector::Attempt {
  public:
   TcpAttempt(EventLoop* loop, const Address& to, const SocketOptions& options, Connector::Done done)
-      : loop_(loop),
-        to_(to),
-        options_(options),
-        done_(std::move(done)),
-        timer_(loop, [this] {
+      : loop_(loop), to_(to), options_(options), done_(std::move(done)), timer_(loop, [this] {
           if (failed_at_once_) return Fail(failed_at_once_);
           Finish(base::Status(base::Code::kTimeout,
                               "no connection to " + to_.Show() + " within " + Waited()));

@@ -1,8 +1,9 @@
-// Listener: one listening socket. What it accepts it gives away as a bare descriptor, so that another
-// loop may take it.
+// Listener: one listening socket. What it accepts it gives away as a bare descriptor, so that
+// another loop may take it.
 //
-// Lifetime: closing (or destroying) it stops listening at once. Threading: its loop's. Errors: Listen
-// tells why ("address already in use"); when descriptors run out, accepting pauses and resumes.
+// Lifetime: closing (or destroying) it stops listening at once. Threading: its loop's. Errors:
+// Listen tells why ("address already in use"); when descriptors run out, accepting pauses and
+// resumes.
 #pragma once
 
 #include <cstdint>

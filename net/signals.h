@@ -1,7 +1,7 @@
 // Signals: process signals as calls on a loop.
 //
-// Lifetime: one in a process; destroying it gives the signals their usual meaning back. Threading: its
-// loop's. Errors: none.
+// Lifetime: one in a process; destroying it gives the signals their usual meaning back. Threading:
+// its loop's. Errors: none.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // Server: all client connections of one configured server on one worker.
 //
-// Lifetime: of its worker; sessions die with it. Threading: its worker's loop. Errors: bad bytes close
-// the connection they came from, with a counter and a rate-limited log line.
+// Lifetime: of its worker; sessions die with it. Threading: its worker's loop. Errors: bad bytes
+// close the connection they came from, with a counter and a rate-limited log line.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Runs a fuzz target on every file of the folders named, once whole: the corpus as a regression test.
+// Runs a fuzz target on every file of the folders named, once whole: the corpus as a regression
+// test.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
