@@ -20,7 +20,7 @@
 namespace trestle::admin {
 
 struct DelegateRequest {
-  std::optional<std::string> router;  // "namespace": a router's label; none: the namers alone
+  std::optional<std::string> router;  // "namespace": a router's label; none: the first one
   naming::Path path;
   naming::Dtab dtab;  // entries to put behind the router's own
   std::string dtab_text;

@@ -6,8 +6,8 @@ namespace trestle::backend {
 namespace {
 
 bool Tried(const call::Call& call, const Endpoint* endpoint) {
-  const void* const* end = call.tried + call.tried_count;
-  return std::find(call.tried, end, endpoint) != end;
+  const uint64_t* end = call.tried + call.tried_count;
+  return std::find(call.tried, end, endpoint->number()) != end;
 }
 
 // Of those not tried: an available one if there is any, before others one with a weight; else the

@@ -14,8 +14,7 @@ ClientMetrics::ClientMetrics(base::Scope* s)
       updates(s->Child("loadbalancer")->counter("updates")),
       adds(s->Child("loadbalancer")->counter("adds")),
       removes(s->Child("loadbalancer")->counter("removes")),
-      size(s->Child("loadbalancer")->gauge("size", base::Merge::kMost)),
-      budget(s->Child("retries")->gauge("budget")) {}
+      size(s->Child("loadbalancer")->gauge("size", base::Merge::kMost)) {}
 
 Client::Client(net::EventLoop* loop, std::string id, Options options,
                std::unique_ptr<net::Connector> connector, base::Random* random, base::Scope* scope)
@@ -42,6 +41,7 @@ void Client::Update(std::shared_ptr<const naming::Addr> addr) {
   using Kind = naming::Addr::Kind;
   bool good = addr->kind == Kind::kBound || addr->kind == Kind::kNeg;
   if (!good && addr_->kind == Kind::kBound) return;
+  if (addr == addr_ || *addr == *addr_) return;  // many names may tell of one change
   metrics_.updates->Add();
   addr_ = std::move(addr);
   SetEndpoints(addr_->kind == Kind::kBound ? addr_->endpoints : std::vector<naming::Endpoint>());
@@ -128,9 +128,8 @@ void Client::FailUnbound(call::Call* call) {
 
 void Client::ServeWaiting() {
   wait_timer_.Cancel();
-  call::Queue now;
-  now.TakeAll(&waiting_);
-  while (call::Call* call = now.Pop()) {
+  // Straight from the queue in which OnCancel looks.
+  while (call::Call* call = waiting_.Pop()) {
     call->holder = nullptr;
     Try(call);
   }
@@ -155,7 +154,7 @@ void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const
   if (!reached) {
     // Nobody was reached there: go to the others, once each. That costs them no more than the call
     // itself would have, so it is not taken from the budget.
-    call->tried[call->tried_count++] = endpoint;
+    call->tried[call->tried_count++] = endpoint->number();
     if (!endpoints_.empty() && AllTried(*call)) return call->Fail(step, why);
   } else if (!budget_.Withdraw(loop_->Now())) {
     metrics_.budget_exhausted->Add();
@@ -167,9 +166,9 @@ void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const
 }
 
 bool Client::AllTried(const call::Call& call) const {
-  const void* const* end = call.tried + call.tried_count;
+  const uint64_t* end = call.tried + call.tried_count;
   return std::all_of(endpoints_.begin(), endpoints_.end(),
-                     [&](const auto& e) { return std::find(call.tried, end, e.get()) != end; });
+                     [&](const auto& e) { return std::find(call.tried, end, e->number()) != end; });
 }
 
 size_t Client::Out() const {

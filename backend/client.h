@@ -28,7 +28,7 @@ struct ClientMetrics {
   PoolMetrics pool;
   AccrualMetrics accrual;
   base::Counter *requeues, *budget_exhausted, *updates, *adds, *removes;
-  base::Gauge *size, *budget;
+  base::Gauge* size;
 };
 
 class Client final : private EndpointOwner, private call::Holder {
@@ -47,7 +47,6 @@ class Client final : private EndpointOwner, private call::Holder {
   size_t endpoints() const { return endpoints_.size(); }
   // Live endpoints out of calls' reach at the moment.
   size_t Out() const;
-  bool idle() const { return waiting_.empty() && in_use_ == 0; }
 
  private:
   void OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const base::Status& why,
@@ -76,7 +75,6 @@ class Client final : private EndpointOwner, private call::Holder {
   std::unique_ptr<Balancer> balancer_;
   call::Queue waiting_;  // for the first address
   net::Timer wait_timer_;
-  size_t in_use_ = 0;
 };
 
 }  // namespace trestle::backend

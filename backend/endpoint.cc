@@ -2,6 +2,11 @@
 
 namespace trestle::backend {
 
+uint64_t Endpoint::NextNumber() {
+  thread_local uint64_t last = 0;
+  return ++last;
+}
+
 Endpoint::Endpoint(net::EventLoop* loop, const Options& options, net::Connector* connector,
                    const naming::Endpoint& named, const net::Address& address,
                    PoolMetrics* pool_metrics, AccrualMetrics* accrual_metrics, base::Random* random,

@@ -39,6 +39,8 @@ class Endpoint final : private PoolOwner {
   void Warm() { pool_.Warm(); }
 
   const naming::Endpoint& named() const { return named_; }
+  // Of this worker, never given twice: memory is, when an endpoint has left.
+  uint64_t number() const { return number_; }
   // The same address, perhaps with another weight.
   void Rename(const naming::Endpoint& named) { named_ = named; }
   double weight() const { return named_.weight; }
@@ -56,6 +58,9 @@ class Endpoint final : private PoolOwner {
               bool reached) override;
   void OnEmpty() override { owner_->OnUnused(this); }
 
+  static uint64_t NextNumber();
+
+  const uint64_t number_ = NextNumber();
   net::EventLoop* loop_;
   naming::Endpoint named_;
   FailureAccrual accrual_;

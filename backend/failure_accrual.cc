@@ -34,7 +34,9 @@ void FailureAccrual::TakeOut(base::TimePoint now, const Backoff& backoff, uint32
   if (out_ && !probing_ && now < out_until_) return;
   if (!out_) metrics_->removals->Add();
   constexpr uint32_t kMaxRound = 20;
-  base::Duration time = std::min(backoff.max, backoff.min * (int64_t{1} << *round));
+  base::Duration time = backoff.min;
+  for (uint32_t i = 0; i < *round && time < backoff.max; i++) time *= 2;
+  time = std::min(time, backoff.max);
   *round = std::min(*round + 1, kMaxRound);
   if (backoff.jittered) {
     auto half = time / 2;

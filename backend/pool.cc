@@ -54,14 +54,12 @@ Pool::~Pool() {
 
 void Pool::Take(call::Call* call) {
   while (!idle_.empty()) {
-    ThriftSession* session = idle_.back();
+    ThriftSession* session = PickIdle();
     if (TooOld(*session)) {
       session->Close();
       continue;
     }
-    idle_.pop_back();
-    session->position = kNotIdle;
-    metrics_->cached->Add(-1);
+    Forget(session);
     session->Send(call);
     return;
   }
@@ -85,6 +83,17 @@ void Pool::Take(call::Call* call) {
   } else if (waiters_.size() > attempts_.size()) {
     Open();
   }
+}
+
+// The one used last; but not one whose backend may still be at work on a oneway, as long as another
+// is near: the call would wait behind it, or be lost if the backend takes the oneway badly.
+ThriftSession* Pool::PickIdle() const {
+  constexpr size_t kLook = 16;
+  for (size_t i = 0; i < std::min(kLook, idle_.size()); i++) {
+    ThriftSession* session = idle_[idle_.size() - 1 - i];
+    if (!session->after_oneway()) return session;
+  }
+  return idle_.back();
 }
 
 void Pool::Warm() {

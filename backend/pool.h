@@ -77,6 +77,7 @@ class Pool final : private SessionOwner, private call::Holder {
   void LoseWaiter(const base::Status& why);
   // Of a retired pool without connections: who still waits goes elsewhere.
   void Empty();
+  ThriftSession* PickIdle() const;
   void Forget(ThriftSession* session);
   void CountBytes(ThriftSession* session);
   bool TooOld(const ThriftSession& session) const;

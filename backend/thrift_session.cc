@@ -40,6 +40,7 @@ void ThriftSession::OnAttemptOver() {
 
 void ThriftSession::Send(call::Call* call) {
   call_ = call;
+  after_oneway_ = false;
   call->holder = this;
   call->step = call::Step::kDispatch;
   name_.assign(call->method);
@@ -68,6 +69,7 @@ void ThriftSession::OnTurnEnd() {
   }
   timer_.Cancel();
   call::Call* done = std::exchange(call_, nullptr);
+  after_oneway_ = true;
   oneways_[oneway_count_++ % oneways_.size()] = seqid_;
   idle_since_ = loop_->Now();
   owner_->OnSuccess();
@@ -123,10 +125,10 @@ bool ThriftSession::OnFrame(base::Buffer frame, bool last) {
   done->holder = nullptr;
   idle_since_ = loop_->Now();
   owner_->OnSuccess();
-  if (last) {
+  if (last && !connection_.end_ahead()) {
     owner_->OnIdle(this);  // first, so that the caller's next call finds it
   } else {
-    Die();  // more bytes than one reply
+    Die();  // more bytes than one reply, or the backend's end
   }
   done->Reply(std::move(frame), kind);
   return false;

@@ -56,6 +56,8 @@ class ThriftSession final : private net::Connection::Owner,
   // Sends `call`; only when idle.
   void Send(call::Call* call);
   bool busy() const { return call_ != nullptr; }
+  // The last call was a oneway: the backend may still be at work on it.
+  bool after_oneway() const { return after_oneway_; }
   // Closes it; not while busy.
   void Close();
 
@@ -95,6 +97,7 @@ class ThriftSession final : private net::Connection::Owner,
   int32_t seqid_ = 0;
   uint64_t position_ = 0;  // of the call in what was queued
   bool dead_ = false;
+  bool after_oneway_ = false;
   // seqids of the last oneways: an answer to one is dropped.
   std::array<int32_t, 8> oneways_{};
   uint32_t oneway_count_ = 0;

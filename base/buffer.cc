@@ -43,7 +43,7 @@ class FreeList {
   size_t max_;
 };
 thread_local FreeList small_blocks(256);
-thread_local FreeList large_blocks(16);
+thread_local FreeList large_blocks(64);
 thread_local size_t live_bytes = 0;
 
 }  // namespace

@@ -5,16 +5,24 @@
 #include <cstring>
 #include <utility>
 
+#include "naming/text.h"
 #include "thrift/frame.h"
 
 namespace trestle::call {
 namespace {
 
-// A failure's text is one line whatever a peer put into it.
-std::string OneLine(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  return text;
+// A failure's text is one line of UTF-8 of bounded length, whatever a peer put into it.
+std::string OneLine(std::string_view text) {
+  constexpr size_t kMaxBytes = 4096;
+  std::string line;
+  while (!text.empty() && line.size() < kMaxBytes) {
+    naming::CodePoint c = naming::DecodeUtf8(text);
+    size_t length = c.valid ? c.length : 1;
+    bool shown = c.valid && c.value >= 0x20 && c.value != 0x7f;
+    line += shown ? text.substr(0, length) : std::string_view(c.valid ? " " : "?");
+    text.remove_prefix(length);
+  }
+  return text.empty() ? line : line + "…";
 }
 
 }  // namespace
@@ -78,6 +86,7 @@ void Call::Reset() {
   envelope = {};
   header_bytes.Clear();
   header.reset();
+  with_header = false;
   default_dest = logical = concrete = nullptr;
   reply.Clear();
   failure.clear();
@@ -87,6 +96,7 @@ void Call::Reset() {
   step = Step::kIdentify;
   out_of_time = false;
   attempts = tried_count = 0;
+  waiting_bytes = 0;
   idempotent = false;
   end_ = End::kOpen;
 }

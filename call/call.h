@@ -73,7 +73,13 @@ class Call {
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
   base::Buffer header_bytes;                    // TTwitter: what `header` points into
   std::optional<thrift::RequestHeader> header;  // TTwitter: what the client sent beside
-  const std::string* default_dest = nullptr;    // the server's `dest`; outlives the call
+  bool with_header = false;  // TTwitter: it came with a header, so its reply has one
+  // Once it is named: forgets the header's bytes.
+  void DropHeader() {
+    header.reset();
+    header_bytes.Clear();
+  }
+  const std::string* default_dest = nullptr;  // the server's `dest`; outlives the call
   base::TimePoint start{};
 
   // --- the names, once known; they outlive the call ---
@@ -102,12 +108,13 @@ class Call {
   Holder* holder = nullptr;
   Observer* sink = nullptr;      // the server session; told last
   Observer* observer = nullptr;  // the router; told first
+  size_t waiting_bytes = 0;      // of a reply that waits for its turn; the server session's own
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
   bool out_of_time = false;      // TimeOut() is why its Holder lets go
   uint32_t attempts = 0;         // how often it was sent or tried to be
   static constexpr uint32_t kMaxAttempts = 8;
-  const void* tried[kMaxAttempts] = {};  // endpoints that could not be reached for it
+  uint64_t tried[kMaxAttempts] = {};  // numbers of endpoints that could not be reached for it
   uint32_t tried_count = 0;
   // The router's own: the bound name, the client, and the cells that count each and both together.
   void* name = nullptr;

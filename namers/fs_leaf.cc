@@ -139,6 +139,11 @@ void FsLeaf::Read(Reason why) {
       return SetAbsent();
     }
   }
+  if (why == Reason::kWhole && !finished && good_ && !waited_) {
+    // The next writer may have begun already: one more look when it is quiet.
+    waited_ = true;
+    return quiet_.Arm(kFsQuiet);
+  }
   if (why == Reason::kQuiet && !finished && good_ && !waited_) {
     waited_ = true;
     return quiet_.Arm(kFsUnfinished);

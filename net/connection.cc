@@ -87,7 +87,11 @@ void Connection::Offer() {
 void Connection::Write(base::Buffer&& bytes) {
   if (closed_ || shut_) return;
   out_.Append(std::move(bytes));
-  if (!blocked_) loop_->AtTurnEnd(this);
+  if (blocked_) {
+    out_.Compact();  // what waits must not pin read memory
+  } else {
+    loop_->AtTurnEnd(this);
+  }
 }
 
 void Connection::OnTurnEnd() {
@@ -124,6 +128,7 @@ void Connection::Flush() {
 
 void Connection::OnBlocked() {
   blocked_ = true;
+  out_.Compact();
   if (timer_) last_written_ = loop_->Now();
   transport_->WatchWrite(true);
 }

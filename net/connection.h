@@ -62,6 +62,8 @@ class Connection final : private Transport::Events, private TurnEnd {
   void Close(bool reset = false);
   bool closed() const { return closed_; }
   bool ended() const { return ended_; }
+  // In OnBytes: the end is known to come behind these bytes.
+  bool end_ahead() const { return transport_->end_ahead(); }
   // True from CloseAfterWrites on.
   bool closing() const { return closing_; }
 

@@ -28,6 +28,7 @@ void TcpTransport::OnEvent(int, short what, void* arg) {
     return;
   }
   if (self->watch_ == Watch::kRead) {
+    self->end_ahead_ = (what & EV_CLOSED) != 0;
     self->events_->OnReadable();
     return;
   }
@@ -47,7 +48,9 @@ void TcpTransport::WatchRead(Watch watch) {
   watch_ = watch;
   if (watch == Watch::kOff) return;
   // Edge-triggered for kHangup: unread bytes or a seen end must not turn the loop for nothing.
-  auto what = static_cast<short>(EV_READ | EV_PERSIST | (watch == Watch::kHangup ? EV_ET : 0));
+  // EV_CLOSED beside EV_READ: an end that came with the last bytes is known before they are used.
+  auto what =
+      static_cast<short>(EV_READ | EV_PERSIST | (watch == Watch::kHangup ? EV_ET : EV_CLOSED));
   if (read_) {
     event_assign(read_, loop_->base(), descriptor_, what, &OnEvent, this);
   } else {

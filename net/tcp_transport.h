@@ -34,6 +34,7 @@ class TcpTransport final : public Transport {
   IoResult Write(const struct iovec* from, int count) override;
   void ShutdownWrite() override;
   void Close(bool reset) override;
+  bool end_ahead() const override { return end_ahead_; }
   const net::Peer& peer() const override { return peer_; }
   int descriptor() const override { return descriptor_; }
 
@@ -45,6 +46,7 @@ class TcpTransport final : public Transport {
   net::Peer peer_;
   Events* events_ = nullptr;
   Watch watch_ = Watch::kOff;
+  bool end_ahead_ = false;
   event* read_ = nullptr;  // made at the first use, kept
   event* write_ = nullptr;
 };

@@ -58,6 +58,8 @@ class Transport {
   virtual void ShutdownWrite() = 0;
   // `reset`: tell the peer that this was no orderly end, where the stream can.
   virtual void Close(bool reset) = 0;
+  // At the time of OnReadable: the peer's end is known to come behind the bytes there.
+  virtual bool end_ahead() const { return false; }
   virtual const net::Peer& peer() const = 0;
   // The socket, -1 if there is none.
   virtual int descriptor() const = 0;

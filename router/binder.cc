@@ -108,6 +108,7 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
     BoundNameEntry* raw = name.get();
     name->timer = std::make_unique<net::Timer>(loop_, [this, raw] { OnWaitOver(raw); });
     ++counts_[static_cast<size_t>(kind)];
+    local_bytes_ += name_key.local_dtab.size();
     by_token_[name->token] = raw;
     source_->Acquire(name_key, *path, *local, ear_.get(), name->token);
     known = names_.emplace(name_key, std::move(name)).first;
@@ -139,12 +140,19 @@ bool Binder::MayAdd(BoundNameEntry::Class kind) {
   bool place = kind != Class::kPending ||
                counts_[static_cast<size_t>(Class::kPositive)] < Max(Class::kPositive) ||
                Oldest(Class::kPositive) != nullptr;
+  while (kind == Class::kLocal && local_bytes_ >= kMaxLocalBytes) {
+    if (!DropOldest(kind)) return false;
+  }
   return place && MakeRoom(kind);
 }
 
 // Evicts the one of its kind that was not used for longest, when there are too many.
 bool Binder::MakeRoom(BoundNameEntry::Class kind) {
   if (counts_[static_cast<size_t>(kind)] < Max(kind)) return true;
+  return DropOldest(kind);
+}
+
+bool Binder::DropOldest(BoundNameEntry::Class kind) {
   BoundNameEntry* oldest = Oldest(kind);
   if (!oldest) return false;
   evicts_->Add();
@@ -170,6 +178,7 @@ void Binder::Drop(BoundNameEntry* name) {
     if (leaf.client) clients_->Unuse(leaf.client);
   }
   --counts_[static_cast<size_t>(name->kind)];
+  local_bytes_ -= name->key.local_dtab.size();
   auto it = names_.find(name->key);
   loop_->DeleteLater(std::move(it->second));
   names_.erase(it);
@@ -221,14 +230,13 @@ void Binder::OnBound(uint64_t token, std::shared_ptr<const Bound> bound) {
 }
 
 // Idle names give way for the client of one that is wanted, those of single requests first.
-ClientEntry* Binder::UseClient(const Bound::Leaf& leaf) {
+ClientEntry* Binder::UseClient(const Bound::Leaf& leaf, BoundNameEntry::Class kind) {
   for (;;) {
     if (ClientEntry* client = clients_->Use(leaf)) return client;
-    BoundNameEntry* idle = Oldest(BoundNameEntry::Class::kLocal);
-    if (!idle) idle = Oldest(BoundNameEntry::Class::kPositive);
-    if (!idle) return nullptr;
-    evicts_->Add();
-    Drop(idle);
+    if (DropOldest(BoundNameEntry::Class::kLocal)) continue;
+    // The name of a request takes nothing from the rest.
+    bool may = kind != BoundNameEntry::Class::kLocal;
+    if (!may || !DropOldest(BoundNameEntry::Class::kPositive)) return nullptr;
   }
 }
 
@@ -240,7 +248,7 @@ void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) 
   std::vector<BoundNameEntry::Leaf> leaves;
   ++name->in_use;  // it must not give way for its own client
   for (const Bound::Leaf& leaf : bound->leaves) {
-    ClientEntry* client = UseClient(leaf);
+    ClientEntry* client = UseClient(leaf, name->kind);
     leaves.push_back({client, client ? client->ForService(name->shown) : nullptr});
   }
   --name->in_use;

@@ -27,6 +27,10 @@
 
 namespace trestle::router {
 
+// The most text of dtabs of requests that one worker keeps for a router; parsed and bound they take
+// some fifty times as much. What is over it is forgotten after its call.
+inline constexpr size_t kMaxLocalBytes = 512 * 1024;
+
 // A logical name on one worker.
 struct BoundNameEntry {
   struct Leaf {
@@ -79,9 +83,10 @@ class Binder final : public call::Holder {
   void OnWaitOver(BoundNameEntry* name);
   void Remember(BoundNameEntry* name, std::string_view key);
   bool MayAdd(BoundNameEntry::Class kind);
+  bool DropOldest(BoundNameEntry::Class kind);
   bool MakeRoom(BoundNameEntry::Class kind);
   BoundNameEntry* Oldest(BoundNameEntry::Class kind) const;
-  ClientEntry* UseClient(const Bound::Leaf& leaf);
+  ClientEntry* UseClient(const Bound::Leaf& leaf, BoundNameEntry::Class kind);
   uint32_t Max(BoundNameEntry::Class kind) const;
   void Drop(BoundNameEntry* name);
   void SetClass(BoundNameEntry* name, BoundNameEntry::Class kind);
@@ -109,6 +114,7 @@ class Binder final : public call::Holder {
   std::unordered_map<std::string, BoundNameEntry*, Hash, std::equal_to<>> by_key_;
   std::unordered_map<NameKey, std::unique_ptr<BoundNameEntry>, KeyHash> names_;
   std::unordered_map<uint64_t, BoundNameEntry*> by_token_;
+  size_t local_bytes_ = 0;  // of the dtabs of requests, as they were written
   uint32_t counts_[4] = {};
   uint64_t next_token_ = 1;
   base::Counter *misses_, *evicts_, *expires_, *local_misses_;

@@ -7,6 +7,10 @@
 namespace trestle::router {
 namespace {
 
+base::Status Because(const char* part, const base::Status& status) {
+  return {status.code(), std::string(part) + ": " + status.message()};
+}
+
 // Lengths go with the pieces, so that no bytes in one piece can pass for two.
 void Put(std::string_view piece, std::string* to) {
   auto n = static_cast<uint32_t>(piece.size());
@@ -41,6 +45,10 @@ std::string_view Identifier::Key(const call::Call& call) {
 
 base::Result<naming::Path> Identifier::Name(const call::Call& call) const {
   std::string_view dest = Dest(call);
+  if (!dest.empty()) {
+    auto path = naming::Path::Parse(dest);
+    if (!path.ok()) return Because("dest", path.status());
+  }
   return naming::NameOfCall(dst_prefix_,
                             dest.empty() ? std::nullopt : std::optional<std::string_view>(dest),
                             call.method, method_in_dst_);
@@ -51,7 +59,9 @@ base::Result<naming::Dtab> Identifier::LocalDtab(const call::Call& call) {
   if (call.header) {
     for (const auto& d : call.header->delegations) delegations.push_back({d.src, d.dst});
   }
-  return naming::ParseDelegations(delegations);
+  auto dtab = naming::ParseDelegations(delegations);
+  if (!dtab.ok()) return Because("local dtab", dtab.status());
+  return dtab;
 }
 
 std::string Identifier::LocalText(const call::Call& call) {

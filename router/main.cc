@@ -1,12 +1,14 @@
 // trestle: the router's program. Reads the command line and the configuration, builds the namers
 // that the configuration names, and runs until it is told to stop.
 #include <glog/logging.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -98,10 +100,17 @@ base::Result<std::string> ReadConfig(const std::string& file) {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
     return text;
   }
-  std::ifstream in(file, std::ios::binary);
-  if (in) text.assign(std::istreambuf_iterator<char>(in), {});
-  if (!in || in.bad()) return base::Status(base::Code::kInvalid, file + ": cannot read it");
-  return text;
+  std::FILE* in = std::fopen(file.c_str(), "rb");
+  char bytes[16 * 1024];
+  size_t n = 0;
+  while (in && text.size() <= conf::kMaxConfigBytes &&
+         (n = std::fread(bytes, 1, sizeof bytes, in)) > 0) {
+    text.append(bytes, n);
+  }
+  int error = !in || std::ferror(in) ? errno : 0;
+  if (in) std::fclose(in);
+  if (!error) return text;
+  return base::Status(base::Code::kInvalid, file + ": cannot read it: " + std::strerror(error));
 }
 
 // `trestle explain`: prints where a name leads, and waits at most two seconds for who must answer.
@@ -151,6 +160,8 @@ void RaiseDescriptorLimit() {
 
 int Serve(net::EventLoop* loop, const conf::Config& config, const naming::NamerSet& namers) {
   std::signal(SIGPIPE, SIG_IGN);
+  // What a burst of large frames took goes back to the system after it.
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   RaiseDescriptorLimit();
   Process process(loop, config, &namers, TRESTLE_VERSION);
   net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&process](int signal) {

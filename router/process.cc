@@ -84,7 +84,7 @@ base::Status Process::StartAdmin() {
   sources.metrics = &metrics_;
   sources.ready = [this] { return !draining_; };
   sources.delegate = [this](const admin::DelegateRequest& request, admin::DelegateAnswer answer) {
-    naming::Dtab base;
+    naming::Dtab base = config_.routers[0].dtab.value;
     if (request.router) {
       auto same = [&request](const conf::RouterConfig& r) {
         return r.label.value == *request.router;

@@ -39,6 +39,9 @@ void Router::Handle(call::Call* call) {
     return call->Fail(step, base::Status(status.code(), why));
   }
   BoundNameEntry* name = *found;
+  // What the header said is in the name now; it must not pin read memory while the call is in
+  // flight.
+  call->DropHeader();
   call->name = name;
   call->logical = &name->shown;
   call->observer = this;

@@ -40,7 +40,7 @@ void ThriftSession::Start() {
 
 bool ThriftSession::MayRead() const {
   return input_ != Input::kBad && calls_.size() < server_->options().max_pipelined &&
-         connection_.unsent() <= server_->options().max_unsent;
+         connection_.unsent() + waiting_bytes_ <= server_->options().max_unsent;
 }
 
 void ThriftSession::OnBytes(base::Buffer* in) {
@@ -55,7 +55,7 @@ void ThriftSession::OnBytes(base::Buffer* in) {
     again = full && MayRead() && !connection_.closed();
   }
   if (removed_ || connection_.closed()) return;
-  if (!MayRead()) {
+  if (!MayRead() || (draining_ && !calls_.empty())) {
     connection_.PauseReading();
   } else if (input_ == Input::kEnded && !in->empty()) {
     Bad("ended in the middle of a frame");
@@ -119,6 +119,7 @@ thrift::DecodeResult ThriftSession::ReadHeader(base::Buffer* frame, call::Call* 
   if (r.outcome == thrift::Outcome::kNeedMore) return {thrift::Outcome::kMalformed, "cut off"};
   if (r.outcome != thrift::Outcome::kOk) return r;
   call->header_bytes = frame->Split(kLength + size);
+  call->with_header = true;
   base::Slice length = server_->loop()->arena()->Allot(kLength);
   thrift::WriteU32(length.data(), static_cast<uint32_t>(frame->size()));
   frame->Prepend(std::move(length));
@@ -166,10 +167,13 @@ void ThriftSession::OnEnded(call::Call* call) {
   if (calls_.front().get() != call) {
     // It waits for its turn; let it not hold on to read memory meanwhile.
     call->reply.Compact();
+    call->waiting_bytes = call->reply.size();
+    waiting_bytes_ += call->waiting_bytes;
+    if (!MayRead()) connection_.PauseReading();
     return;
   }
   WriteReady();
-  if (connection_.paused() && MayRead()) connection_.ResumeReading();
+  Resume();
   if (!removed_) CloseIfDone();
 }
 
@@ -178,6 +182,7 @@ void ThriftSession::WriteReady() {
     last_used_ = server_->loop()->Now();
     auto call = std::move(calls_.front());
     calls_.pop_front();
+    waiting_bytes_ -= call->waiting_bytes;
     WriteReply(call.get());
     server_->GiveBack(std::move(call));
   }
@@ -196,7 +201,7 @@ void ThriftSession::WriteReply(call::Call* call) {
     std::copy(text.begin(), text.end(), slice.data() + kLength);
     frame = base::Buffer(std::move(slice));
   }
-  if (!call->header_bytes.empty()) {
+  if (call->with_header) {
     // The call came with a header (those up to the upgrade did not): so does its reply, an empty
     // ResponseHeader of one stop byte.
     uint32_t message = static_cast<uint32_t>(frame.size()) - kLength;
@@ -226,7 +231,7 @@ void ThriftSession::Count(const call::Call& call) {
       m.cancelled->Add();
       break;
     case call::End::kFailed:
-      m.router_errors->Add();
+      if (!call.oneway()) m.router_errors->Add();
       m.failures.Add(call.failed_step, call.failed_code);
       break;
     case call::End::kReplied:
@@ -267,12 +272,19 @@ void ThriftSession::OnHalfClosed() {
 
 void ThriftSession::OnGone(const base::Status&) { Abandon(); }
 
-void ThriftSession::OnFlushed() {
-  if (connection_.paused() && MayRead()) connection_.ResumeReading();
+void ThriftSession::OnFlushed() { Resume(); }
+
+// Reads on after a pause; when draining, only what is here already.
+void ThriftSession::Resume() {
+  if (!connection_.paused() || !MayRead()) return;
+  if (!draining_ || connection_.unread() > 0) connection_.ResumeReading();
 }
 
+// Frames that are here already are served; no more are read, or a client that always has a call in
+// flight would never be done.
 void ThriftSession::Drain() {
   draining_ = true;
+  if (!calls_.empty()) connection_.PauseReading();
   CloseIfDone();
 }
 
@@ -281,7 +293,9 @@ void ThriftSession::CloseIfDone() {
   if (removed_ || !calls_.empty()) return;
   bool unread_calls = connection_.paused() && connection_.unread() > 0 && input_ != Input::kBad;
   if (unread_calls) return;
-  if (input_ != Input::kOpen || (draining_ && connection_.unread() == 0)) Finish();
+  if (input_ != Input::kOpen || (draining_ && connection_.unread() == 0)) return Finish();
+  // Half a frame has a while to become whole.
+  if (draining_ && !std::exchange(lingering_, true)) timer_.Arm(kLinger);
 }
 
 // Writes what is left and goes.
@@ -338,7 +352,8 @@ void ThriftSession::OnTimer() {
   bool was_old = std::exchange(old_, o.life_time && now >= opened_ + *o.life_time);
   if (idle || old_) draining_ = true;
   // Half a frame keeps it no longer: its client was silent, or had a while to send the rest.
-  if (idle || (was_old && calls_.empty())) return Finish();
+  bool drained = server_->draining() && calls_.empty();
+  if (idle || drained || (was_old && calls_.empty())) return Finish();
   CloseIfDone();
   if (removed_ || connection_.closing()) return;
   if (!calls_.empty()) last_used_ = now;

@@ -52,6 +52,7 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
   void Count(const call::Call& call);
   void Bad(const std::string& why);
   void OnHalfClosed();
+  void Resume();
   void CloseIfDone();
   void Finish();
   void CancelAll();
@@ -65,10 +66,12 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
   Input input_ = Input::kOpen;
   bool upgraded_ = false;
   bool draining_ = false;
-  bool old_ = false;  // over its life time
+  bool old_ = false;        // over its life time
+  bool lingering_ = false;  // the rest of a last frame is waited for
   bool removed_ = false;
   bool in_bytes_ = false;  // inside OnBytes: replies are written when it is done
   uint64_t served_ = 0;
+  size_t waiting_bytes_ = 0;  // replies that wait for their turn
   base::TimePoint opened_, last_used_, half_closed_{};
   net::Timer timer_;
 };

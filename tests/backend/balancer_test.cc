@@ -141,7 +141,7 @@ TEST_F(BalancerTest, AWeightOfNothingIsStillALastResort) {
     endpoints_.clear();
     all_.clear();
     Use({0, 1});
-    call_.call.tried[0] = all_[1];
+    call_.call.tried[0] = all_[1]->number();
     call_.call.tried_count = 1;
     EXPECT_EQ(Pick(), 0);
     call_.call.tried_count = 0;
@@ -190,10 +190,10 @@ TEST_F(BalancerTest, WhatWasTriedIsLeftOutUntilNobodyIsLeft) {
     Use({1, 1, 1});
     call_.call.tried_count = 0;
     for (size_t i = 0; i < 2; i++) {
-      call_.call.tried[call_.call.tried_count++] = all_[i];
+      call_.call.tried[call_.call.tried_count++] = all_[i]->number();
       for (int n = 0; n < 100; n++) EXPECT_GT(Pick(), static_cast<int>(i));
     }
-    call_.call.tried[call_.call.tried_count++] = all_[2];
+    call_.call.tried[call_.call.tried_count++] = all_[2]->number();
     EXPECT_EQ(Pick(), -1);
     call_.call.tried_count = 0;
   }

@@ -8,6 +8,19 @@
 namespace trestle::backend {
 namespace {
 
+// The end came with the reply, in one segment: no other call may go there.
+TEST_F(BackendSessionTest, AConnectionThatEndsBehindItsReplyIsNotLentAgain) {
+  Open();
+  TestCall call("m", 7);
+  Send(call);
+  far_->Send(ReplyFrame("m", 1, "answer"));
+  far_->ShutdownWrite();
+  Settle(&loop_);
+  EXPECT_EQ(call.end(), End::kReplied);
+  EXPECT_EQ(owner_.idle, 0);
+  EXPECT_EQ(owner_.dead, 1);
+}
+
 // --- oneway ---
 
 TEST_F(BackendSessionTest, AOnewayIsDoneWhenItIsWritten) {

@@ -68,6 +68,29 @@ TEST_F(PoolTest, TheConnectionUsedLastIsUsedFirst) {
   EXPECT_EQ(next.end(), End::kReplied);
 }
 
+// The backend may still be at work on the oneway, or about to take it badly.
+TEST_F(PoolTest, AConnectionAfterAOnewayIsTheLastChoice) {
+  Open();
+  TestCall a, b;
+  Dispatch(a);
+  Dispatch(b);
+  AnswerAt(0);
+  AnswerAt(1);
+  auto oneway = TestCall::Oneway();
+  Dispatch(*oneway);  // on 1, which was used last
+  EXPECT_NE(Far(1).TakeAll(), "");
+  TestCall next;
+  Dispatch(next);
+  AnswerAt(0);
+  EXPECT_EQ(next.end(), End::kReplied);
+  TestCall one, two;
+  Dispatch(one);
+  Dispatch(two);
+  EXPECT_EQ(Opened(), 2u) << "but it is a choice";
+  AnswerAt(0);
+  AnswerAt(1);
+}
+
 TEST_F(PoolTest, OverMaxSizeCallsWaitInOrder) {
   options_.pool.max_size = 2;
   Open();

@@ -88,6 +88,7 @@ TEST_F(CallTest, AFailureTellsStepNamesAndCauseOnOneLine) {
                 "trestle: connect: /thrift/users: /#/fs/users: a b   c  "},
            Case{Step::kDispatch, nullptr, &concrete, "ä ü", "trestle: dispatch: /#/fs/users: ä ü"},
            Case{Step::kReply, nullptr, nullptr, "", "trestle: reply: "},
+           Case{Step::kReply, nullptr, nullptr, "a\xff\xfe b", "trestle: reply: a?? b"},
        }) {
     Call call;
     call.logical = c.logical;
@@ -98,6 +99,12 @@ TEST_F(CallTest, AFailureTellsStepNamesAndCauseOnOneLine) {
     EXPECT_EQ(call.failed_code, base::Code::kClosed);
     EXPECT_EQ(call.end(), End::kFailed);
   }
+}
+
+TEST_F(CallTest, AFailuresTextIsBounded) {
+  call_.Fail(Step::kBind, base::Status(base::Code::kInvalid, std::string(100'000, 'x')));
+  EXPECT_LE(call_.failure.size(), 4200u);
+  EXPECT_TRUE(call_.failure.ends_with("x…"));
 }
 
 TEST_F(CallTest, CancelTellsTheHolderOnceAndThenTheOthers) {
@@ -138,7 +145,7 @@ TEST_F(CallTest, ResetForgetsEverythingOfTheLastCall) {
   call_.default_dest = call_.logical = call_.concrete = &name;
   call_.name = call_.service = call_.client = call_.metrics = &name;
   call_.attempts = 3;
-  call_.tried[0] = &name;
+  call_.tried[0] = 1;
   call_.tried_count = 1;
   call_.envelope.type = thrift::MessageType::kOneway;
   call_.TimeOut(base::Status(base::Code::kTimeout, "x"));

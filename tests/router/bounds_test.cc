@@ -275,6 +275,15 @@ TEST_F(BoundsTest, IdleNamesGiveWayForTheClientOfAnotherThoseOfRequestsFirst) {
   EXPECT_EQ(Ask("d"), "10.0.0.1:1");
 }
 
+TEST_F(BoundsTest, TheNameOfARequestTakesNoClientFromTheRest) {
+  config_.binding_cache.clients = 1;
+  Start();
+  Ask("a");
+  EXPECT_EQ(AskLocal("/#/fs/b"),
+            "trestle: bind: /svc/x: too many concrete names in use (bindingCache.clients)");
+  EXPECT_TRUE(Kept("a"));
+}
+
 TEST_F(BoundsTest, WithAllClientsInUseACallIsRefused) {
   config_.binding_cache.clients = 1;
   Start();
@@ -293,6 +302,17 @@ TEST_F(BoundsTest, ADtabOfOneRequestLeadsToSoManyDestinationsOnly) {
   EXPECT_EQ(AskLocal(dst),
             "trestle: bind: /svc/x: a dtab of one request may lead to at most 64 destinations");
   EXPECT_EQ(router_->clients(), 0u);
+}
+
+TEST_F(BoundsTest, DtabsOfRequestsAreBoundedByTheirTextToo) {
+  Start();
+  const std::string padding(kMaxLocalBytes / 16, 'x');
+  for (int i = 0; i < 40; i++) {
+    EXPECT_EQ(AskWith("/svc/x", "/#/fs/a | /" + padding + std::to_string(i), "x"), "10.0.0.1:1");
+    Pass(milliseconds(1));
+  }
+  EXPECT_GE(router_->names(), 15u);
+  EXPECT_LE(router_->names(), 17u);
 }
 
 TEST_F(BoundsTest, ScopesOfNamesAreNotMadeForWhatLedNowhere) {

@@ -303,6 +303,30 @@ TEST_F(LifeTest, DrainServesFramesThatWereReadAlready) {
   EXPECT_TRUE(Ended(client));
 }
 
+TEST_F(LifeTest, DrainIsDoneWithAClientThatAlwaysHasACallInFlight) {
+  Client& client = Connect();
+  Send(client, CallFrame("a", 1));
+  server().Drain([] {});
+  Send(client, CallFrame("b", 2));  // too late
+  ASSERT_EQ(handler_.open.size(), 1u);
+  handler_.ReplyNext();
+  Settle(&loop_);
+  EXPECT_EQ(Shown(Replies(client)), "a/1");
+  EXPECT_TRUE(Ended(client));
+  EXPECT_TRUE(handler_.open.empty());
+}
+
+TEST_F(LifeTest, DrainWaitsForTheRestOfAFrameOnlySoLong) {
+  Client& client = Connect();
+  Send(client, CallFrame("a", 1).substr(0, 7));
+  int drained = 0;
+  server().Drain([&] { drained++; });
+  Settle(&loop_);
+  EXPECT_EQ(drained, 0);
+  Advance(seconds(2));
+  EXPECT_EQ(drained, 1);
+}
+
 TEST_F(LifeTest, ADrainedServerTakesNoMoreConnections) {
   int closed = 0;
   server().on_closed = [&] { closed++; };

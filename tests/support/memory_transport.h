@@ -78,6 +78,7 @@ class MemoryTransport final : public net::Transport {
     if (reset) out_->reset = true;
     ShutdownWrite();
   }
+  bool end_ahead() const override { return in_->ended; }
   const net::Peer& peer() const override { return peer_; }
   int descriptor() const override { return -1; }
 
