@@ -1,6 +1,6 @@
 // The metrics as /admin/metrics.json shows them: Linkerd's names, flat or as a tree.
 //
-// Threading: pure. Errors: nullopt when there is no such subtree.
+// Lifetime, threading: pure. Errors: nullopt when there is no such subtree.
 #pragma once
 
 #include <optional>

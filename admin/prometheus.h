@@ -1,8 +1,8 @@
 // The metrics in Prometheus' text exposition format, version 0.0.4, with Linkerd's names and
 // labels: rt:service:requests{rt="thrift", service="svc/echo"} 11
 //
-// Threading: pure. Errors: none. Series that differ only by bytes which Prometheus does not allow
-// in names are added up.
+// Lifetime, threading: pure. Errors: none. Series that differ only by bytes which Prometheus does
+// not allow in names are added up.
 #pragma once
 
 #include <string>

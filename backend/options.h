@@ -1,6 +1,7 @@
 // What a backend client is told; bounds are this worker's share.
 //
-// Lifetime: outlives the Client that was made with it. Threading: read-only.
+// Lifetime: outlives the Client that was made with it. Threading: read-only. Errors:
+// none; conf has checked what stands here.
 #pragma once
 
 #include <cstdint>

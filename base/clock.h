@@ -1,6 +1,7 @@
 // Clock: where time comes from, so that a test can hold it still.
 //
 // Lifetime: outlives everybody who was handed it. Threading: Now() from any thread.
+// Errors: none.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,7 @@
 // Random: where chance comes from, so that a test can fix it.
 //
-// Threading: one user at a time; every worker has its own.
+// Lifetime: outlives everybody who was handed it. Threading: one user at a time; every worker has
+// its own. Errors: none.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // Addr: what an id leads to at this moment: a set of endpoints, or why there is none.
 //
-// Lifetime, threading: values; immutable snapshots of them go to workers.
+// Lifetime, threading: values; immutable snapshots of them go to workers. Errors: kFailed is one,
+// with its cause.
 #pragma once
 
 #include <cstdint>

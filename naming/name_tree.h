@@ -1,6 +1,6 @@
 // NameTree: where a name may lead: alternatives, weighted unions, leaves.
 //
-// Lifetime, threading: values; copies are deep.
+// Lifetime, threading: values; copies are deep. Errors: none.
 #pragma once
 
 #include <string>

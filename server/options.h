@@ -1,6 +1,7 @@
 // What a server is told: bounds and habits, already divided among the workers.
 //
-// Lifetime: outlives the server's sessions. Threading: read-only.
+// Lifetime: outlives the server's sessions. Threading: read-only. Errors: none; conf has
+// checked what stands here.
 #pragma once
 
 #include <cstdint>
