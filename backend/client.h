@@ -42,6 +42,10 @@ class Client final : private EndpointOwner, private call::Holder {
   // Sends `call` to an endpoint. While the address is pending it waits, until call->bind_deadline.
   void Dispatch(call::Call* call);
 
+  // New options: how connections are made and what is spoken on them holds for new ones, and those
+  // of before are closed as they become idle; everything else holds at once.
+  void Reconfigure(const Options& options, std::unique_ptr<net::Connector> connector);
+
   const std::string& id() const { return id_; }
   const naming::Addr& addr() const { return *addr_; }
   size_t endpoints() const { return endpoints_.size(); }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "thrift/dialect.h"
 
 namespace trestle::backend {
 
@@ -16,6 +17,8 @@ struct PoolOptions {
   uint32_t max_size = 10'000;
   uint32_t max_waiters = 10'000;
   std::optional<base::Duration> idle_time;  // none: for ever
+  uint32_t max_in_flight = 1;               // calls on one connection at the same time
+  friend bool operator==(const PoolOptions&, const PoolOptions&) = default;
 };
 
 // How long an endpoint stays out: it grows from min to max, half of it by chance.
@@ -23,6 +26,7 @@ struct Backoff {
   base::Duration min = std::chrono::seconds(5);
   base::Duration max = std::chrono::seconds(300);
   bool jittered = true;
+  friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
 struct AccrualOptions {
@@ -31,12 +35,14 @@ struct AccrualOptions {
   Backoff backoff;
   // After a connect failure, whatever `enabled` says.
   Backoff connect_backoff{std::chrono::milliseconds(100), std::chrono::seconds(10), true};
+  friend bool operator==(const AccrualOptions&, const AccrualOptions&) = default;
 };
 
 struct BudgetOptions {
   uint32_t min_retries_per_sec = 10;
   double percent_can_retry = 0.2;
   base::Duration ttl = std::chrono::seconds(10);
+  friend bool operator==(const BudgetOptions&, const BudgetOptions&) = default;
 };
 
 struct Options {
@@ -51,6 +57,14 @@ struct Options {
   std::optional<base::Duration> read_timeout, write_timeout;  // of a connection
   bool verify_seqid = true;
   uint32_t max_frame_bytes = 16'384'000;
+  thrift::Framing framing = thrift::Framing::kFramed;
+  bool ttwitter = false;                  // asks each connection for the upgrade
+  bool strip_service_name = false;        // "userService:addUser" is sent as "addUser"
+  uint32_t stream_threshold = 64 * 1024;  // a larger reply is not held until whole
+  base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle
+  size_t max_buffered_bytes =
+      256 << 20;  // by all of this worker: past it large replies are refused
+  friend bool operator==(const Options&, const Options&) = default;
 };
 
 }  // namespace trestle::backend

@@ -11,6 +11,8 @@
 namespace trestle::call {
 namespace {
 
+constexpr uint32_t kLength = 4;  // bytes of a frame's length
+
 // A failure's text is one line of UTF-8 of bounded length, whatever a peer put into it.
 std::string OneLine(std::string_view text) {
   constexpr size_t kMaxBytes = 4096;
@@ -55,6 +57,15 @@ void Call::Reply(base::Buffer frame, thrift::ReplyKind kind) {
   EndWith(End::kReplied);
 }
 
+void Call::BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest,
+                      BodySource* source) {
+  reply = std::move(head);
+  reply_kind = kind;
+  reply_body = {rest, source, nullptr};
+  reply_begun_ = true;
+  if (sink) sink->OnReplyBegun(this);
+}
+
 void Call::Fail(Step at, const base::Status& status) {
   failed_step = at;
   failed_code = status.code();
@@ -83,10 +94,13 @@ void Call::TimeOut(const base::Status& status) {
 void Call::Reset() {
   assert(!in_);
   request.Clear();
+  request_body = reply_body = {};
+  streamed = reply_begun_ = false;
   envelope = {};
   header_bytes.Clear();
   header.reset();
   with_header = false;
+  dest.clear();
   default_dest = logical = concrete = nullptr;
   reply.Clear();
   failure.clear();
@@ -136,17 +150,26 @@ void Queue::TakeAll(Queue* other) {
 
 void PutSeqid(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& envelope,
               int32_t seqid, base::Arena* arena) {
-  constexpr uint32_t kLength = 4;
   if (protocol == thrift::Protocol::kBinary) {
     char* head = frame->Front(kLength + envelope.size);
     thrift::PatchBinarySeqid(head + kLength, envelope, seqid);
     return;
   }
-  uint32_t size = thrift::EnvelopeSize(protocol, envelope.name, seqid);
-  base::Slice head = arena->Allot(kLength + size);
-  thrift::EncodeEnvelope(protocol, envelope.type, envelope.name, seqid, head.data() + kLength);
-  frame->TrimFront(kLength + envelope.size);
-  thrift::WriteU32(head.data(), static_cast<uint32_t>(size + frame->size()));
+  thrift::Envelope now = envelope;
+  now.seqid = seqid;
+  PutEnvelope(frame, protocol, envelope, now, arena);
+}
+
+void PutEnvelope(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& was,
+                 const thrift::Envelope& now, base::Arena* arena) {
+  uint32_t size = thrift::EnvelopeSize(protocol, now.name, now.seqid, now.old_form);
+  uint32_t whole = thrift::ReadU32(frame->Front(kLength)) - was.size + size;
+  base::Slice head =
+      arena->Allot(kLength + size);  // before the old one goes: `now` may point there
+  thrift::WriteU32(head.data(), whole);
+  thrift::EncodeEnvelope(protocol, now.type, now.name, now.seqid, head.data() + kLength,
+                         now.old_form);
+  frame->TrimFront(kLength + was.size);
   frame->Prepend(std::move(head));
 }
 

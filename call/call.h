@@ -3,6 +3,10 @@
 // A server session makes it, the router names it, a backend session answers it. Exactly one of
 // Reply(), Fail() and OnewayDone() ends it; or Cancel(), when its client is gone.
 //
+// A message larger than streamThresholdBytes is not held whole: `request` (and `reply`) then have
+// its first bytes only, with the whole length in front, and `request_body` (`reply_body`) is the
+// way of the rest.
+//
 // Lifetime: owned by the server session that made it until it was ended; whoever works on it in
 // between is its Holder and lets go when told OnCancel. Threading: one worker's loop. Errors: a
 // Failure carries the step that made it.
@@ -17,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "call/body.h"
 #include "net/event_loop.h"
 #include "thrift/message.h"
 #include "thrift/ttwitter.h"
@@ -46,11 +51,16 @@ class Holder {
   virtual void OnCancel(Call* call) = 0;
 };
 
-// Who hears that a call has ended. It is told once, by the first End that is not kOpen.
+// Who hears what becomes of a call.
 class Observer {
  public:
   virtual ~Observer() = default;
+  // Once, by the first End that is not kOpen.
   virtual void OnEnded(Call* call) = 0;
+  // Its name is bound now; it had to wait for that.
+  virtual void OnBound(Call*) {}
+  // BeginReply was called; the rest of the reply comes when `reply_body` has a sink.
+  virtual void OnReplyBegun(Call*) {}
 };
 
 // Calls that wait for something, in order; a call is in at most one.
@@ -63,15 +73,19 @@ class Call {
   Call& operator=(const Call&) = delete;
 
   // --- the request, as the server session read it ---
-  // The frame: `length:4 message`, without a TTwitter header. Given up once it was written, unless
-  // the call may be sent again.
+  // The frame: `length:4 message`, whatever the framing of the client, and without a TTwitter
+  // header. Given up once it was written, unless the call may be sent again.
   base::Buffer request;
+  Body request_body;        // what of the request is not in `request`
+  bool streamed = false;    // the request was not held whole: once it left, it cannot be sent again
   bool idempotent = false;  // may be sent again after it was written
   thrift::Protocol protocol = thrift::Protocol::kBinary;
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
-  base::Buffer header_bytes;                    // TTwitter: what `header` points into
+  // TTwitter: what `header` points into: `length:4 RequestHeader`, as the client wrote it. Kept
+  // after the naming only when a backend may want it.
+  base::Buffer header_bytes;
   std::optional<thrift::RequestHeader> header;  // TTwitter: what the client sent beside
   bool with_header = false;  // TTwitter: it came with a header, so its reply has one
   // Once it is named: forgets the header's bytes.
@@ -79,6 +93,7 @@ class Call {
     header.reset();
     header_bytes.Clear();
   }
+  std::string dest;  // what is left of the name behind the concrete one: "/extra"; may be empty
   const std::string* default_dest = nullptr;  // the server's `dest`; outlives the call
   base::TimePoint start{};
 
@@ -89,6 +104,12 @@ class Call {
   // --- the end ---
   // `frame`: `length:4 message`, with the caller's seqid.
   void Reply(base::Buffer frame, thrift::ReplyKind kind);
+  // The first bytes of a reply that is not held whole: `reply_body` has its rest and source. The
+  // call stays open; its Holder goes on to hold it, hands the body on and calls EndReply, or Fail
+  // if it breaks off.
+  void BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest, BodySource* source);
+  void EndReply() { EndWith(End::kReplied); }
+  bool reply_begun() const { return reply_begun_; }
   void Fail(Step at, const base::Status& status);
   void OnewayDone();
   // Ends the call without an answer; its Holder lets go.
@@ -98,7 +119,8 @@ class Call {
 
   End end() const { return end_; }
   bool ended() const { return end_ != End::kOpen; }
-  base::Buffer reply;                                          // kReplied
+  base::Buffer reply;  // kReplied, or begun; the server session takes it
+  Body reply_body;     // begun
   thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;  // kReplied
   Step failed_step = Step::kIdentify;                          // kFailed
   base::Code failed_code = base::Code::kOk;                    // kFailed
@@ -132,6 +154,7 @@ class Call {
   friend class Queue;
   void EndWith(End end);
   End end_ = End::kOpen;
+  bool reply_begun_ = false;
   Call* next_ = nullptr;
   Call* previous_ = nullptr;
   Queue* in_ = nullptr;
@@ -169,10 +192,15 @@ class Handler {
 // "addUser" of "userService:addUser": exactly two pieces; else the whole name.
 std::string_view BareMethod(std::string_view message_name);
 
-// Puts `seqid` into the message of `frame` (`length:4 message`), whose envelope is given. In binary
-// the four bytes are overwritten; in compact the length of the envelope may change, so a new head
-// is made in `arena` and the body stays where it is.
+// Puts `seqid` into the message of `frame` (`length:4 message`, of which `frame` may have the first
+// bytes only), whose envelope is given. In binary the four bytes are overwritten; in compact the
+// length of the envelope may change, so a new head is made in `arena` and the body stays where it
+// is.
 void PutSeqid(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& envelope,
               int32_t seqid, base::Arena* arena);
+// Gives the message of `frame` the envelope `now` in place of `was`; `size` and places of `now`
+// count for nothing.
+void PutEnvelope(base::Buffer* frame, thrift::Protocol protocol, const thrift::Envelope& was,
+                 const thrift::Envelope& now, base::Arena* arena);
 
 }  // namespace trestle::call

@@ -69,6 +69,7 @@ struct BindingCacheConfig {
   uint32_t clients = 1000;
   uint32_t negatives = 1000;    // ours: names that lead nowhere
   uint32_t local_dtabs = 1000;  // ours: names bound under a dtab of one request
+  uint32_t pending = 1000;      // ours: names that are not bound yet
   Millis idle_ttl{600'000};
 };
 
@@ -81,9 +82,12 @@ struct ServerConfig {
   std::string label;                                // may be empty
   std::optional<uint32_t> max_concurrent_requests;  // of the whole process; none: no bound
   bool clear_context = false;
+  std::optional<bool> thrift_framed;  // none: told from each connection's bytes
   std::optional<naming::Path> dest;   // ours: put between dstPrefix and the rest of a call's name
   uint32_t max_pipelined = 32;        // ours: calls of one connection at the same time
   uint32_t max_connections = 10'000;  // ours; of the whole process
+  uint32_t max_connection_bytes = 1 << 20;  // ours: replies held for one connection
+  uint32_t max_pending_bindings = 8;  // ours: calls of one connection with a name not bound yet
   OnHalfClose on_half_close = OnHalfClose::kServe;  // ours
   Millis half_close_timeout{10'000};                // ours
   SocketOptions socket_options;
@@ -95,6 +99,7 @@ struct PoolConfig {
   uint32_t max_size = 10'000;  // connections to one endpoint, of the whole process
   Millis idle_time{600'000};
   uint32_t max_waiters = 10'000;  // calls that wait for a connection to one endpoint
+  uint32_t max_in_flight = 1;     // ours: calls on one connection at the same time
   friend bool operator==(const PoolConfig&, const PoolConfig&) = default;
 };
 
@@ -141,6 +146,9 @@ struct ClientOptions {
   SocketOptions socket_options;
   Millis connect_timeout{1'000};  // ours
   bool verify_seqid = true;       // ours
+  bool thrift_framed = true;
+  bool attempt_ttwitter_upgrade = false;
+  bool strip_service_name = false;  // ours
   friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
 };
 
@@ -166,6 +174,9 @@ struct ClientEntry {
   std::optional<SocketOptions> socket_options;
   std::optional<Millis> connect_timeout;
   std::optional<bool> verify_seqid;
+  std::optional<bool> thrift_framed;
+  std::optional<bool> attempt_ttwitter_upgrade;
+  std::optional<bool> strip_service_name;
 };
 
 // io.l5d.global is one entry that matches every name; io.l5d.static is as many as it lists.
@@ -190,18 +201,21 @@ struct RouterConfig {
   naming::Path dst_prefix{std::vector<std::string>{"svc"}};
   Located<naming::Dtab> dtab;  // line: where its text starts
   bool thrift_method_in_dst = false;
-  thrift::Protocol thrift_protocol = thrift::Protocol::kBinary;
+  std::optional<thrift::Protocol> thrift_protocol;  // none: told from each connection's bytes
   Millis binding_timeout{10'000};
   BindingCacheConfig binding_cache;
-  uint32_t max_frame_bytes = 16'384'000;  // ours
-  std::vector<ServerConfig> servers;      // never empty in a Config without problems
+  uint32_t max_frame_bytes = 16'384'000;        // ours
+  uint32_t stream_threshold_bytes = 64 * 1024;  // ours: a larger message is not held until whole
+  Millis body_idle_timeout{10'000};             // ours: gaps in the middle of a message
+  std::vector<ServerConfig> servers;            // never empty in a Config without problems
   ClientConfig client;
   ServiceConfig service;
 };
 
 struct Config {
-  std::optional<uint32_t> workers;  // ours; none: one for each core
-  Millis dns_refresh{5'000};        // ours: how often names in use are resolved again
+  std::optional<uint32_t> workers;          // ours; none: one for each core
+  Millis dns_refresh{5'000};                // ours: how often names in use are resolved again
+  uint64_t max_buffered_bytes = 256 << 20;  // ours: bytes of messages held in all
   AdminConfig admin;
   std::vector<NamerConfig> namers;
   std::vector<RouterConfig> routers;         // never empty in a Config without problems

@@ -242,7 +242,7 @@ ClientEntry* Binder::UseClient(const Bound::Leaf& leaf, BoundNameEntry::Class ki
 
 void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) {
   if (!bound->negative() && !name->metrics) {
-    name->metrics = std::make_unique<CallMetrics>(
+    name->metrics = std::make_unique<call::CallMetrics>(
         scope_->Labelled("service", std::string_view(name->shown).substr(1)));
   }
   std::vector<BoundNameEntry::Leaf> leaves;

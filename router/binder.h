@@ -34,8 +34,8 @@ inline constexpr size_t kMaxLocalBytes = 512 * 1024;
 // A logical name on one worker.
 struct BoundNameEntry {
   struct Leaf {
-    ClientEntry* client = nullptr;   // null: over bindingCache.clients
-    CallMetrics* metrics = nullptr;  // rt/LABEL/client/ID/service/NAME; the client's
+    ClientEntry* client = nullptr;         // null: over bindingCache.clients
+    call::CallMetrics* metrics = nullptr;  // rt/LABEL/client/ID/service/NAME; the client's
   };
   enum class Class { kPending, kPositive, kNegative, kLocal };
 
@@ -44,12 +44,12 @@ struct BoundNameEntry {
   std::string shown;  // "/thrift/userService/addUser"
   Class kind = Class::kPending;
   conf::ServiceOptions service;
-  std::unique_ptr<CallMetrics> metrics;  // rt/LABEL/service/NAME; once it led somewhere
-  std::shared_ptr<const Bound> bound;    // null until the first answer
-  std::vector<Leaf> leaves;              // as bound->leaves
-  call::Queue waiting;                   // for the first answer
-  std::unique_ptr<net::Timer> timer;     // for the oldest of them
-  uint32_t in_use = 0;                   // calls in flight
+  std::unique_ptr<call::CallMetrics> metrics;  // rt/LABEL/service/NAME; once it led somewhere
+  std::shared_ptr<const Bound> bound;          // null until the first answer
+  std::vector<Leaf> leaves;                    // as bound->leaves
+  call::Queue waiting;                         // for the first answer
+  std::unique_ptr<net::Timer> timer;           // for the oldest of them
+  uint32_t in_use = 0;                         // calls in flight
   base::TimePoint last_used{};
   std::vector<std::string> keys;  // of the calls that have this name
   size_t key_bytes = 0;

@@ -5,8 +5,6 @@
 namespace trestle::router {
 namespace {
 
-constexpr uint32_t kMicrosPerMs = 1000;
-
 // As Linkerd names a client's scope: without the first slash.
 std::string_view ScopeName(std::string_view shown) {
   if (!shown.empty()) shown.remove_prefix(1);
@@ -15,48 +13,11 @@ std::string_view ScopeName(std::string_view shown) {
 
 }  // namespace
 
-CallMetrics::CallMetrics(base::Scope* s)
-    : requests(s->counter("requests")),
-      success(s->counter("success")),
-      results(s->counter("replies/result")),
-      declared_exceptions(s->counter("replies/declared_exception")),
-      application_exceptions(s->counter("replies/application_exception")),
-      oneways(s->counter("oneways")),
-      cancelled(s->counter("cancelled")),
-      failures(s),
-      pending(s->gauge("pending")),
-      latency(s->histogram("request_latency_ms", kMicrosPerMs)) {}
-
-void CallMetrics::Record(const call::Call& call, base::TimePoint since, base::TimePoint now) {
-  requests->Add();
-  latency->Record(static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(now - since).count()));
-  switch (call.end()) {
-    case call::End::kOpen:
-      return;
-    case call::End::kCancelled:
-      return cancelled->Add();
-    case call::End::kFailed:
-      return failures.Add(call.failed_step, call.failed_code);
-    case call::End::kOneway:
-      oneways->Add();
-      break;
-    case call::End::kReplied:
-      if (call.reply_kind == thrift::ReplyKind::kDeclaredException) {
-        declared_exceptions->Add();
-      } else if (call.reply_kind == thrift::ReplyKind::kApplicationException) {
-        application_exceptions->Add();
-      } else {
-        results->Add();
-      }
-      break;
-  }
-  success->Add();
-}
-
-CallMetrics* ClientEntry::ForService(std::string_view shown) {
-  std::unique_ptr<CallMetrics>& cells = services[scope->Labelled("service", ScopeName(shown))];
-  if (!cells) cells = std::make_unique<CallMetrics>(scope->Labelled("service", ScopeName(shown)));
+call::CallMetrics* ClientEntry::ForService(std::string_view shown) {
+  std::unique_ptr<call::CallMetrics>& cells =
+      services[scope->Labelled("service", ScopeName(shown))];
+  if (!cells)
+    cells = std::make_unique<call::CallMetrics>(scope->Labelled("service", ScopeName(shown)));
   return cells.get();
 }
 
@@ -84,7 +45,7 @@ ClientEntry* Clients::Use(const Bound::Leaf& leaf) {
     misses_->Add();
     entry = std::make_unique<ClientEntry>();
     entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
-    entry->metrics = std::make_unique<CallMetrics>(entry->scope);
+    entry->metrics = std::make_unique<call::CallMetrics>(entry->scope);
     entry->client = make_(leaf.id, entry->scope);
   }
   ClientEntry* used = entry.get();

@@ -12,7 +12,7 @@
 
 #include "backend/client.h"
 #include "base/metrics.h"
-#include "call/failure_counters.h"
+#include "call/call_metrics.h"
 #include "conf/config.h"
 #include "net/connector.h"
 #include "net/event_loop.h"
@@ -20,25 +20,14 @@
 
 namespace trestle::router {
 
-// The request group of a scope: how calls went.
-struct CallMetrics {
-  explicit CallMetrics(base::Scope* scope);
-  void Record(const call::Call& call, base::TimePoint since, base::TimePoint now);
-  base::Counter *requests, *success, *results, *declared_exceptions, *application_exceptions;
-  base::Counter *oneways, *cancelled;
-  call::FailureCounters failures;
-  base::Gauge* pending;
-  base::Histogram* latency;
-};
-
 struct ClientEntry {
   // The cells for calls of the logical name `shown` to this client.
-  CallMetrics* ForService(std::string_view shown);
+  call::CallMetrics* ForService(std::string_view shown);
 
   std::unique_ptr<backend::Client> client;
   base::Scope* scope = nullptr;
-  std::unique_ptr<CallMetrics> metrics;
-  std::unordered_map<base::Scope*, std::unique_ptr<CallMetrics>>
+  std::unique_ptr<call::CallMetrics> metrics;
+  std::unordered_map<base::Scope*, std::unique_ptr<call::CallMetrics>>
       services;        // bounded, as scopes are
   uint32_t users = 0;  // bound names, and calls in flight
   base::TimePoint last_used{};

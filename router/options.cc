@@ -21,7 +21,7 @@ net::SocketOptions ToSocketOptions(const conf::SocketOptions& options) {
 server::Options ToServerOptions(const conf::RouterConfig& router, const conf::ServerConfig& server,
                                 uint32_t index, uint32_t workers) {
   server::Options out;
-  out.protocol = router.thrift_protocol;
+  out.dialect.protocol = router.thrift_protocol;
   out.max_frame_bytes = router.max_frame_bytes;
   out.max_pipelined = server.max_pipelined;
   if (server.max_concurrent_requests) {

@@ -70,7 +70,7 @@ void Router::StartClock(call::Call* call, base::Duration total) {
 
 void Router::Route(call::Call* call, BoundNameEntry* name) {
   const Bound& bound = *name->bound;
-  CallMetrics& service = name->metrics ? *name->metrics : unbound_;
+  call::CallMetrics& service = name->metrics ? *name->metrics : unbound_;
   service.pending->Add(1);
   call->service = &service;
   int leaf = -1;
@@ -103,12 +103,12 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
 void Router::OnEnded(call::Call* call) {
   base::TimePoint now = loop_->Now();
   BoundNameEntry* name = NameOf(call);
-  if (call->service) static_cast<CallMetrics*>(call->service)->pending->Add(-1);
+  if (call->service) static_cast<call::CallMetrics*>(call->service)->pending->Add(-1);
   (name->metrics ? *name->metrics : unbound_).Record(*call, call->start, now);
   if (ClientEntry* client = ClientOf(call)) {
     client->metrics->pending->Add(-1);
     client->metrics->Record(*call, call->attempt_start, now);
-    auto* both = static_cast<CallMetrics*>(call->metrics);
+    auto* both = static_cast<call::CallMetrics*>(call->metrics);
     both->pending->Add(-1);
     both->Record(*call, call->attempt_start, now);
     clients_.Unuse(client);

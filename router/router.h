@@ -38,7 +38,7 @@ class Router final : public call::Handler, private call::Observer {
   net::EventLoop* loop_;
   const conf::RouterConfig& config_;
   base::Random* random_;
-  CallMetrics unbound_;  // calls of names that never led anywhere: rt/LABEL/service/other
+  call::CallMetrics unbound_;  // calls of names that never led anywhere: rt/LABEL/service/other
   Clients clients_;
   Binder binder_;
   net::Timer sweep_;

@@ -9,13 +9,16 @@
 #include <string>
 
 #include "base/clock.h"
-#include "thrift/message.h"
+#include "thrift/dialect.h"
 
 namespace trestle::server {
 
 struct Options {
-  thrift::Protocol protocol = thrift::Protocol::kBinary;
+  // What is not given is told from the first bytes of each connection.
+  thrift::DialectHint dialect{thrift::Framing::kFramed, thrift::Protocol::kBinary};
   uint32_t max_frame_bytes = 16'384'000;
+  uint32_t stream_threshold = 64 * 1024;  // a larger message is not held until whole
+  base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle
   uint32_t max_pipelined = 32;             // calls of one connection at the same time
   std::optional<uint32_t> max_concurrent;  // calls of this worker's share; none: no bound
   bool clear_context = false;
@@ -24,8 +27,15 @@ struct Options {
   base::Duration half_close_timeout = std::chrono::seconds(10);
   std::optional<base::Duration> idle_time, life_time;
   std::optional<base::Duration> read_timeout, write_timeout;  // of a connection
-  // Output that a client does not take: past it no more calls are read from it.
-  size_t max_unsent = 1 << 20;
+  // Bytes held for one connection (replies that wait for their turn, or that the client does not
+  // take): past it no more calls are read from it.
+  size_t max_connection_bytes = 1 << 20;
+  // Bytes held by all of this worker: from three quarters on, connections that hold some are read
+  // no more; past it calls are refused.
+  size_t max_buffered_bytes = 256 << 20;
+  // Calls of one connection whose name is not bound yet: past it no more are read from it.
+  uint32_t max_pending_bindings = 8;
+  friend bool operator==(const Options&, const Options&) = default;
 };
 
 }  // namespace trestle::server

@@ -11,21 +11,13 @@ namespace {
 
 constexpr size_t kMaxFreeCalls = 1024;
 constexpr auto kLogEvery = std::chrono::seconds(10);
-constexpr uint32_t kMicrosPerMs = 1000;
 
 }  // namespace
 
 ServerMetrics::ServerMetrics(base::Scope* s)
     : scope(s),
-      requests(s->counter("requests")),
-      success(s->counter("success")),
-      failures(s),
-      results(s->counter("replies/result")),
-      declared_exceptions(s->counter("replies/declared_exception")),
-      application_exceptions(s->counter("replies/application_exception")),
+      calls(s),
       router_errors(s->counter("replies/router_error")),
-      oneways(s->counter("oneways")),
-      cancelled(s->counter("cancelled")),
       refused(s->counter("refused")),
       upgrades(s->counter("upgrades")),
       connects(s->counter("connects")),
@@ -34,8 +26,6 @@ ServerMetrics::ServerMetrics(base::Scope* s)
       received_bytes(s->counter("received_bytes")),
       sent_bytes(s->counter("sent_bytes")),
       connections(s->gauge("connections")),
-      pending(s->gauge("pending")),
-      latency(s->histogram("request_latency_ms", kMicrosPerMs)),
       request_bytes(s->histogram("request_payload_bytes")),
       response_bytes(s->histogram("response_payload_bytes")),
       connection_requests(s->histogram("connection_requests")) {}
@@ -61,6 +51,8 @@ void Server::Accept(std::unique_ptr<net::Transport> transport) {
   metrics_.connections->Add(1);
   session->Start();
 }
+
+void Server::Reconfigure(Options options) { options_ = std::move(options); }
 
 void Server::Remove(ThriftSession* session) {
   if (sessions_.erase(session) == 0) return;
@@ -93,7 +85,7 @@ std::unique_ptr<call::Call> Server::TakeCall() {
 
 void Server::GiveBack(std::unique_ptr<call::Call> call) {
   --calls_;
-  metrics_.pending->Add(-1);
+  metrics_.calls.pending->Add(-1);
   if (free_calls_.size() >= kMaxFreeCalls) return;
   call->Reset();
   free_calls_.push_back(std::move(call));
@@ -101,7 +93,7 @@ void Server::GiveBack(std::unique_ptr<call::Call> call) {
 
 bool Server::Admit() {
   ++calls_;
-  metrics_.pending->Add(1);
+  metrics_.calls.pending->Add(1);
   return !options_.max_concurrent || calls_ <= *options_.max_concurrent;
 }
 

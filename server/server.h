@@ -13,7 +13,7 @@
 
 #include "base/metrics.h"
 #include "call/call.h"
-#include "call/failure_counters.h"
+#include "call/call_metrics.h"
 #include "net/event_loop.h"
 #include "net/transport.h"
 #include "server/options.h"
@@ -26,13 +26,11 @@ class ThriftSession;
 struct ServerMetrics {
   explicit ServerMetrics(base::Scope* scope);
   base::Scope* scope;
-  base::Counter *requests, *success;
-  call::FailureCounters failures;
-  base::Counter *results, *declared_exceptions, *application_exceptions, *router_errors;
-  base::Counter *oneways, *cancelled, *refused, *upgrades;
+  call::CallMetrics calls;
+  base::Counter *router_errors, *refused, *upgrades;
   base::Counter *connects, *closes, *malformed, *received_bytes, *sent_bytes;
-  base::Gauge *connections, *pending;
-  base::Histogram *latency, *request_bytes, *response_bytes, *connection_requests;
+  base::Gauge* connections;
+  base::Histogram *request_bytes, *response_bytes, *connection_requests;
 };
 
 class Server {
@@ -45,6 +43,11 @@ class Server {
 
   // Takes a fresh connection.
   void Accept(std::unique_ptr<net::Transport> transport);
+  // New options: those of a connection's dialect and bounds of its messages hold for connections
+  // that come, all others at once.
+  void Reconfigure(Options options);
+  // Where new calls go from now on.
+  void SetHandler(call::Handler* handler) { handler_ = handler; }
   // Lets calls in flight finish; `drained` is called when no connection is left (perhaps at once).
   void Drain(std::function<void()> drained);
   // Closes everything now; calls in flight are cancelled.

@@ -16,10 +16,6 @@ constexpr auto kLinger = std::chrono::seconds(2);
 // For times that are looked at again and again while calls are in flight.
 base::Duration AtLeast(base::Duration d) { return std::max<base::Duration>(d, kLinger); }
 
-uint64_t Micros(base::Duration d) {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
-}
-
 }  // namespace
 
 ThriftSession::ThriftSession(Server* server, std::unique_ptr<net::Transport> transport)
@@ -40,7 +36,7 @@ void ThriftSession::Start() {
 
 bool ThriftSession::MayRead() const {
   return input_ != Input::kBad && calls_.size() < server_->options().max_pipelined &&
-         connection_.unsent() + waiting_bytes_ <= server_->options().max_unsent;
+         connection_.unsent() + waiting_bytes_ <= server_->options().max_connection_bytes;
 }
 
 void ThriftSession::OnBytes(base::Buffer* in) {
@@ -76,7 +72,7 @@ void ThriftSession::ReadFrames(base::Buffer* in) {
 bool ThriftSession::OnFrame(base::Buffer frame) {
   auto call = server_->TakeCall();
   call->request_bytes = static_cast<uint32_t>(frame.size());
-  call->protocol = server_->options().protocol;
+  call->protocol = server_->options().dialect.protocol.value_or(thrift::Protocol::kBinary);
   thrift::DecodeResult header{thrift::Outcome::kOk};
   if (upgraded_) header = ReadHeader(&frame, call.get());
   if (header.outcome != thrift::Outcome::kOk) {
@@ -219,33 +215,8 @@ void ThriftSession::WriteReply(call::Call* call) {
 
 void ThriftSession::Count(const call::Call& call) {
   ServerMetrics& m = server_->metrics();
-  m.requests->Add();
-  switch (call.end()) {
-    case call::End::kOpen:
-      break;
-    case call::End::kOneway:
-      m.oneways->Add();
-      m.success->Add();
-      break;
-    case call::End::kCancelled:
-      m.cancelled->Add();
-      break;
-    case call::End::kFailed:
-      if (!call.oneway()) m.router_errors->Add();
-      m.failures.Add(call.failed_step, call.failed_code);
-      break;
-    case call::End::kReplied:
-      m.success->Add();
-      if (call.reply_kind == thrift::ReplyKind::kDeclaredException) {
-        m.declared_exceptions->Add();
-      } else if (call.reply_kind == thrift::ReplyKind::kApplicationException) {
-        m.application_exceptions->Add();
-      } else {
-        m.results->Add();
-      }
-      break;
-  }
-  m.latency->Record(Micros(server_->loop()->Now() - call.start));
+  m.calls.Record(call, call.start, server_->loop()->Now());
+  if (call.end() == call::End::kFailed && !call.oneway()) m.router_errors->Add();
 }
 
 void ThriftSession::Bad(const std::string& why) {

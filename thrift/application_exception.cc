@@ -7,12 +7,12 @@
 namespace trestle::thrift {
 
 std::string EncodeApplicationException(Protocol protocol, std::string_view name, int32_t seqid,
-                                       int32_t type, std::string_view text) {
+                                       int32_t type, std::string_view text, bool old_form) {
   std::string out;
   // 24: the heads of both fields, the text's size, the type and the stop byte, in either protocol.
   out.reserve(MaxEnvelopeSize(static_cast<uint32_t>(name.size())) + text.size() + 24);
-  out.resize(EnvelopeSize(protocol, name, seqid));
-  EncodeEnvelope(protocol, MessageType::kException, name, seqid, out.data());
+  out.resize(EnvelopeSize(protocol, name, seqid, old_form));
+  EncodeEnvelope(protocol, MessageType::kException, name, seqid, out.data(), old_form);
   Writer writer(protocol, &out);
   writer.Binary(1, text);
   writer.I32(2, type);

@@ -33,7 +33,7 @@ const char* BadVersion(Protocol protocol, std::string_view bytes) {
   if (bytes.size() >= 2 && bytes[0] == kCompactId && (bytes[1] & 0x1f) == kCompactVersion) {
     return "bad version (looks like compact, not binary)";
   }
-  return bytes[0] == 0 ? "no version (old binary form)" : "bad version";
+  return "bad version";
 }
 
 // Fewer bytes than a version and a name's length: wrong ones are told at once all the same.
@@ -44,7 +44,27 @@ DecodeResult ShortBinary(std::string_view bytes) {
   return NeedMore();
 }
 
+// `name~4 type:1 seqid:4`. Its first byte is 0, since no name is that long.
+DecodeResult DecodeOldBinary(std::string_view bytes, Envelope* out) {
+  if (bytes.size() < 4) return NeedMore();
+  const uint32_t length = ReadU32(bytes.data());
+  if (length > kMaxNameBytes) return Malformed(kNameTooLong);
+  if (bytes.size() < 9 + length) return NeedMore();
+  const auto type = static_cast<uint8_t>(bytes[4 + length]);
+  if (type < 1 || type > 4) return Malformed(kUnknownType);
+  out->type = static_cast<MessageType>(type);
+  out->old_form = true;
+  out->name = bytes.substr(4, length);
+  out->seqid = static_cast<int32_t>(ReadU32(bytes.data() + 5 + length));
+  out->size = 9 + length;
+  out->seqid_at = 5 + length;
+  out->seqid_size = 4;
+  return {Outcome::kOk};
+}
+
 DecodeResult DecodeBinary(std::string_view bytes, Envelope* out) {
+  if (!bytes.empty() && bytes[0] == 0) return DecodeOldBinary(bytes, out);
+  out->old_form = false;
   if (bytes.size() < 8) return ShortBinary(bytes);
   const uint32_t version = ReadU32(bytes.data());
   if ((version & 0xffffff00) != kBinaryVersion) {
@@ -105,6 +125,7 @@ DecodeResult DecodeCompact(std::string_view bytes, Envelope* out) {
   out->type = static_cast<MessageType>(type);
   out->name = bytes.substr(at, length);
   out->seqid = static_cast<int32_t>(seqid);
+  out->old_form = false;
   out->size = at + length;
   out->seqid_at = 2;
   out->seqid_size = seqid_size;
@@ -133,17 +154,24 @@ DecodeResult DecodeEnvelope(Protocol protocol, std::string_view bytes, Envelope*
   return protocol == Protocol::kBinary ? DecodeBinary(bytes, out) : DecodeCompact(bytes, out);
 }
 
-uint32_t EnvelopeSize(Protocol protocol, std::string_view name, int32_t seqid) {
+uint32_t EnvelopeSize(Protocol protocol, std::string_view name, int32_t seqid, bool old_form) {
   const auto length = static_cast<uint32_t>(name.size());
-  if (protocol == Protocol::kBinary) return 12 + length;
+  if (protocol == Protocol::kBinary) return (old_form ? 9 : 12) + length;
   return 2 + VarintSize(static_cast<uint32_t>(seqid)) + VarintSize(length) + length;
 }
 
 uint32_t EncodeEnvelope(Protocol protocol, MessageType type, std::string_view name, int32_t seqid,
-                        char* to) {
+                        char* to, bool old_form) {
   char* const start = to;
   const auto length = static_cast<uint32_t>(name.size());
   const auto number = static_cast<uint32_t>(type);
+  if (protocol == Protocol::kBinary && old_form) {
+    WriteU32(to, length);
+    if (length > 0) std::memcpy(to + 4, name.data(), length);
+    to[4 + length] = static_cast<char>(number);
+    WriteU32(to + 5 + length, static_cast<uint32_t>(seqid));
+    return 9 + length;
+  }
   if (protocol == Protocol::kBinary) {
     WriteU32(to, kBinaryVersion | number);
     WriteU32(to + 4, length);

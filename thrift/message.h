@@ -23,6 +23,7 @@ inline constexpr uint32_t kMaxNameBytes = 4096;
 
 struct Envelope {
   MessageType type = MessageType::kCall;
+  bool old_form = false;  // binary: `name type seqid`, without a version
   std::string_view name;
   int32_t seqid = 0;
   uint32_t size = 0;      // bytes of the envelope: the body begins here
@@ -36,15 +37,16 @@ struct DecodeResult {
 };
 
 // Reads an envelope from the start of a message. kNeedMore: `bytes` is a prefix of something that
-// may become one. Strict binary only: the old form without a version, THeader, ThriftMux and the
-// other protocol are malformed, and the reason names them.
+// may become one. Binary is read in both forms. THeader, ThriftMux and the other protocol are
+// malformed, and the reason names them.
 DecodeResult DecodeEnvelope(Protocol protocol, std::string_view bytes, Envelope* out);
 
 // How many bytes EncodeEnvelope writes.
-uint32_t EnvelopeSize(Protocol protocol, std::string_view name, int32_t seqid);
+uint32_t EnvelopeSize(Protocol protocol, std::string_view name, int32_t seqid,
+                      bool old_form = false);
 // Writes an envelope; `to` has room for EnvelopeSize bytes. Gives the number written.
 uint32_t EncodeEnvelope(Protocol protocol, MessageType type, std::string_view name, int32_t seqid,
-                        char* to);
+                        char* to, bool old_form = false);
 // The most bytes an envelope with a name of this length can take.
 inline constexpr uint32_t MaxEnvelopeSize(uint32_t name_bytes) { return 16 + name_bytes; }
 
@@ -69,7 +71,7 @@ inline constexpr int32_t kInternalError = 6;
 
 // A whole message (no frame length): type exception, with TApplicationException {1: text, 2: type}.
 std::string EncodeApplicationException(Protocol protocol, std::string_view name, int32_t seqid,
-                                       int32_t type, std::string_view text);
+                                       int32_t type, std::string_view text, bool old_form = false);
 // Reads message and type of a TApplicationException body (for texts in logs); false if it is none.
 bool DecodeApplicationException(Protocol protocol, std::string_view body, std::string* text,
                                 int32_t* type);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "thrift/message.h"
+#include "thrift/reader.h"
 
 namespace trestle::thrift {
 
@@ -32,21 +33,27 @@ struct RequestHeader {
   std::optional<bool> sampled;
   std::optional<std::string_view> client_id;
   std::optional<std::string_view> dest;
+  // A field that is none of the above, as it was written behind its head: carried on.
+  struct Unknown {
+    Field field;
+    std::string_view value;
+  };
   std::vector<Context> contexts;
   std::vector<Delegation> delegations;
+  std::vector<Unknown> unknown;  // in the order of arrival
 
   // Forgets everything but the memory of the lists: one RequestHeader serves many calls.
   void Clear();
 };
 
 // Reads a RequestHeader from the front of `bytes`; *size is where the message begins. Unknown
-// fields and known ids of another type are walked over; of equal ids the last one holds. Bounded in
-// depth (64), counts and bytes: over 262144 bytes is malformed as soon as it is known, never
-// kNeedMore.
+// fields and known ids of another type are kept as they are; of equal known ids the last one holds.
+// Bounded in depth (64), counts (unknown fields: 1000) and bytes: over 262144 bytes is malformed as
+// soon as it is known, never kNeedMore.
 DecodeResult DecodeRequestHeader(Protocol protocol, std::string_view bytes, RequestHeader* out,
                                  uint32_t* size);
 // Appends the header's bytes: fields in the order 1,2,3,5,6,7,8,9,10,11, absent ones left out
-// (contexts always written, as Finagle does).
+// (contexts always written, as Finagle does), then the unknown ones.
 void EncodeRequestHeader(Protocol protocol, const RequestHeader& header, std::string* out);
 
 // An empty ResponseHeader is one stop byte in either protocol.

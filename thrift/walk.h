@@ -16,4 +16,19 @@ inline constexpr int kMaxDepth = 64;
 // Walks over one struct at the front of `bytes`; *size is its length with the stop byte.
 DecodeResult SkipStruct(Protocol protocol, std::string_view bytes, uint32_t* size);
 
+// Walks over one struct whose bytes come in pieces. Every byte is looked at once, wherever the
+// pieces are cut: the place in a half-read list or number is kept between two calls.
+class Walker {
+ public:
+  explicit Walker(Protocol protocol) : protocol_(protocol) {}
+  // Begins anew.
+  void Reset();
+  // Takes the next bytes. kOk: the struct ended behind the first *used of them. kNeedMore: all of
+  // them belong to it. kMalformed is final.
+  DecodeResult Feed(std::string_view bytes, size_t* used);
+
+ private:
+  Protocol protocol_;
+};
+
 }  // namespace trestle::thrift

@@ -39,14 +39,14 @@ class Script {
 
 server::Options OptionsFrom(uint8_t bits) {
   server::Options options;
-  options.protocol = bits & 1 ? thrift::Protocol::kCompact : thrift::Protocol::kBinary;
+  options.dialect.protocol = bits & 1 ? thrift::Protocol::kCompact : thrift::Protocol::kBinary;
   options.max_pipelined = bits & 2 ? 1 : 3;
   options.clear_context = bits & 4;
   if (bits & 8) options.on_half_close = server::Options::OnHalfClose::kCancel;
   if (bits & 16) options.max_concurrent = 2;
   if (bits & 32) options.idle_time = std::chrono::seconds(3);
   if (bits & 64) options.life_time = std::chrono::seconds(5);
-  options.max_unsent = bits & 128 ? 64 : 1 << 20;
+  options.max_connection_bytes = bits & 128 ? 64 : 1 << 20;
   options.max_frame_bytes = 1 << 16;
   return options;
 }

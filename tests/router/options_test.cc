@@ -64,7 +64,7 @@ TEST(Options, OfAServer) {
   server.half_close_timeout = milliseconds(70);
   server.server_session = {milliseconds(8), milliseconds(9)};
   out = ToServerOptions(router, server, 0, 2);
-  EXPECT_EQ(out.protocol, thrift::Protocol::kCompact);
+  EXPECT_EQ(out.dialect.protocol, thrift::Protocol::kCompact);
   EXPECT_EQ(out.max_frame_bytes, 4096u);
   EXPECT_EQ(out.max_concurrent, 3u);
   EXPECT_EQ(ToServerOptions(router, server, 1, 2).max_concurrent, 2u);

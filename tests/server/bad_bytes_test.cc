@@ -152,7 +152,7 @@ TEST_F(BadBytesTest, EveryCorruptedByteIsSafe) {
     handler_.Reply(call);
   };
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     const std::string frame = CallFrame("svc:m", 300, "b" + kVoidBody, protocol);
     for (size_t at = 0; at < frame.size(); at++) {

@@ -49,7 +49,7 @@ TEST_F(OrderTest, RepliesGoOutInTheOrderOfTheCallsHoweverTheyEnd) {
 
 TEST_F(OrderTest, SeqidsComeBackExactlyAsSentInBothProtocols) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     Client& client = Connect();
     for (int32_t seqid :
@@ -150,7 +150,7 @@ TEST_F(OrderTest, CallsThatEndInsideHandleBehindOneThatDoesNot) {
 
 TEST_F(OrderTest, ByteByByteItIsTheSame) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     handler_ = tests::FakeHandler();
     handler_.at_once = [this](call::Call* call) { handler_.Reply(call, call->method); };
@@ -167,7 +167,7 @@ TEST_F(OrderTest, ByteByByteItIsTheSame) {
 
 TEST_F(OrderTest, OnewaysAreHandedOnAndNeverAnswered) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     handler_ = tests::FakeHandler();
     Client& client = Connect();
@@ -202,7 +202,7 @@ TEST_F(OrderTest, WrittenOnewaysMakeRoomForMoreCalls) {
 
 TEST_F(OrderTest, ErrorsCarryTheBareNameTheSeqidAndOneLineOfText) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     Client& client = Connect();
     std::string logical = "/thrift/users";
@@ -235,7 +235,7 @@ TEST_F(OrderTest, TheServersDestIsHandedOn) {
 }
 
 TEST_F(OrderTest, AClientThatDoesNotReadIsNotReadFromEither) {
-  options_.max_unsent = 1000;
+  options_.max_connection_bytes = 1000;
   handler_.at_once = [this](call::Call* call) { handler_.Reply(call, std::string(300, 'r')); };
   Client& client = Connect(200);
   std::string sent;

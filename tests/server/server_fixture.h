@@ -95,7 +95,7 @@ class ServerTest : public testing::Test {
   }
   std::vector<Received> Replies(Client& client, size_t headers = 0) {
     client.in += Take(client);
-    return tests::TakeMessages(&client.in, options_.protocol, headers);
+    return tests::TakeMessages(&client.in, *options_.dialect.protocol, headers);
   }
   // "a/1 b/2": names and seqids of what came.
   std::string Shown(const std::vector<Received>& all) {

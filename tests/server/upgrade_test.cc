@@ -13,25 +13,26 @@ class UpgradeTest : public ServerTest {
  protected:
   std::string Header(const thrift::RequestHeader& header) {
     std::string out;
-    thrift::EncodeRequestHeader(options_.protocol, header, &out);
+    thrift::EncodeRequestHeader(*options_.dialect.protocol, header, &out);
     return out;
   }
   std::string Headed(const std::string& header, std::string_view name, int32_t seqid,
                      MessageType type = MessageType::kCall) {
-    return Frame(header + Message(type, name, seqid, kVoidBody, options_.protocol));
+    return Frame(header + Message(type, name, seqid, kVoidBody, *options_.dialect.protocol));
   }
   void Upgrade(Client& client) {
-    Send(client, Frame(thrift::EncodeUpgradeCall(options_.protocol)));
+    Send(client, Frame(thrift::EncodeUpgradeCall(*options_.dialect.protocol)));
     thrift::Envelope asked;
-    const std::string call = thrift::EncodeUpgradeCall(options_.protocol);
-    thrift::DecodeEnvelope(options_.protocol, call, &asked);
-    EXPECT_EQ(Take(client), Frame(thrift::EncodeUpgradeReply(options_.protocol, asked.seqid)));
+    const std::string call = thrift::EncodeUpgradeCall(*options_.dialect.protocol);
+    thrift::DecodeEnvelope(*options_.dialect.protocol, call, &asked);
+    EXPECT_EQ(Take(client),
+              Frame(thrift::EncodeUpgradeReply(*options_.dialect.protocol, asked.seqid)));
   }
 };
 
 TEST_F(UpgradeTest, TheHeaderIsReadAndCutOffTheRequest) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     Client& client = Connect();
     Upgrade(client);
@@ -96,7 +97,7 @@ TEST_F(UpgradeTest, ClearContextDropsWhatTheClientSentButSpeaksOn) {
 
 TEST_F(UpgradeTest, ErrorsHaveTheResponseHeaderTooAndOnewaysNothing) {
   for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
-    options_.protocol = protocol;
+    options_.dialect.protocol = protocol;
     server_.reset();
     Client& client = Connect();
     Upgrade(client);
