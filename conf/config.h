@@ -2,6 +2,7 @@
 //
 // A struct is a map of the file; the name of a member is the name of its key in this style, without
 // its unit (bindingTimeoutMs is binding_timeout). docs/config.md tells what every key does.
+// Two structs are equal when they ask for the same, wherever in the file it is written.
 //
 // Lifetime, threading: values, never changed once parsed. Errors: none here; see parse.h.
 #pragma once
@@ -44,6 +45,7 @@ struct AdminConfig {
   Located<std::string> ip{"127.0.0.1", 0, "admin.ip"};  // always a literal, IPv4 or IPv6
   Located<uint16_t> port{9990, 0, "admin.port"};        // 0: a free one
   Millis shutdown_grace{10'000};
+  friend bool operator==(const AdminConfig&, const AdminConfig&) = default;
 };
 
 // An entry of namers. The last one of the list is asked first.
@@ -54,12 +56,14 @@ struct NamerConfig {
   Located<std::string> root_dir;  // kFs; as written: not checked here that it can be read
   Located<std::string> pattern;   // kRewrite: "/{host}/x"
   Located<std::string> name;      // kRewrite: "/svc/{host}"
+  friend bool operator==(const NamerConfig&, const NamerConfig&) = default;
 };
 
 // telemetry of kind io.l5d.prometheus: the page that shows the metrics.
 struct PrometheusConfig {
   Located<std::string> path{"/admin/metrics/prometheus", 0, ""};
   std::string prefix;  // put before every metric's name
+  friend bool operator==(const PrometheusConfig&, const PrometheusConfig&) = default;
 };
 
 struct BindingCacheConfig {
@@ -71,6 +75,7 @@ struct BindingCacheConfig {
   uint32_t local_dtabs = 1000;  // ours: names bound under a dtab of one request
   uint32_t pending = 1000;      // ours: names that are not bound yet
   Millis idle_ttl{600'000};
+  friend bool operator==(const BindingCacheConfig&, const BindingCacheConfig&) = default;
 };
 
 // What happens to the calls of a client that closed its sending side.
@@ -92,6 +97,7 @@ struct ServerConfig {
   Millis half_close_timeout{10'000};                // ours
   SocketOptions socket_options;
   SessionBounds server_session;
+  friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
 };
 
 struct PoolConfig {
@@ -177,21 +183,25 @@ struct ClientEntry {
   std::optional<bool> thrift_framed;
   std::optional<bool> attempt_ttwitter_upgrade;
   std::optional<bool> strip_service_name;
+  friend bool operator==(const ClientEntry&, const ClientEntry&) = default;
 };
 
 // io.l5d.global is one entry that matches every name; io.l5d.static is as many as it lists.
 struct ClientConfig {
   std::vector<ClientEntry> entries;
+  friend bool operator==(const ClientConfig&, const ClientConfig&) = default;
 };
 
 struct ServiceEntry {
   NamePattern prefix;
   std::optional<Millis> total_timeout;
   std::optional<std::vector<std::string>> idempotent_methods;
+  friend bool operator==(const ServiceEntry&, const ServiceEntry&) = default;
 };
 
 struct ServiceConfig {
   std::vector<ServiceEntry> entries;
+  friend bool operator==(const ServiceConfig&, const ServiceConfig&) = default;
 };
 
 struct RouterConfig {

@@ -26,6 +26,8 @@ class NamePattern {
   bool Matches(const naming::Path& path) const;
   bool MatchesAll() const { return elements_.empty(); }
   const std::string& Show() const { return text_; }
+  // Two that are written alike.
+  friend bool operator==(const NamePattern& a, const NamePattern& b) { return a.text_ == b.text_; }
 
  private:
   struct Element {

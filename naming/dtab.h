@@ -57,6 +57,7 @@ class Dtab {
 };
 
 bool SameDtab(const Dtab& a, const Dtab& b);
+inline bool operator==(const Dtab& a, const Dtab& b) { return SameDtab(a, b); }
 
 // `tree` with `rest` put behind each of its leaves; what it costs is taken from `budget` (may be
 // null). Nothing to rely on once the budget is spent.
