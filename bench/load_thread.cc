@@ -1,0 +1,196 @@
+#include "bench/load_thread.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+#include "bench/socket.h"
+
+namespace trestle::bench {
+namespace {
+
+constexpr size_t kReadBytes = 256 * 1024;
+constexpr int64_t kLongestWait = 20'000'000;  // ns; how late Stop() may be seen
+
+int64_t NowNs() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
+// What can be shown of bytes, for the text of an error.
+std::string Shown(std::string_view bytes) {
+  std::string out(bytes.substr(0, 300));
+  for (char& c : out) c = c >= ' ' && c < 127 ? c : '.';
+  return out;
+}
+
+}  // namespace
+
+LoadThread::LoadThread(const LoadOptions& options, const EchoMessage* message)
+    : options_(options),
+      message_(message),
+      slot_bits_(static_cast<uint32_t>(std::bit_width(options.in_flight - 1))),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      in_(kReadBytes) {
+  if (epoll_ < 0) DieOfErrno("epoll_create1");
+}
+
+LoadThread::~LoadThread() {
+  for (const auto& c : connections_) {
+    if (c->fd >= 0) close(c->fd);
+  }
+  close(epoll_);
+}
+
+void LoadThread::Run() {
+  begin_ = NowNs();
+  for (uint32_t i = 0; i < options_.connections; i++) {
+    connections_.push_back(std::make_unique<Connection>(message_));
+    Open(connections_.back().get());
+  }
+  while (!stop_ && open_ > 0) {
+    Wait();
+    if (options_.rate > 0) CallWhatIsDue();
+  }
+}
+
+void LoadThread::Open(Connection* c) {
+  ++open_;
+  c->fd = ConnectTo(options_.port);
+  if (c->fd < 0) return Fail(c, std::string("connect: ") + std::strerror(errno));
+  c->slots.resize(options_.in_flight);
+  for (uint32_t i = options_.in_flight; i-- > 0;) c->free.push_back(i);
+  Watch(epoll_, c->fd, c);
+  if (options_.rate > 0) {
+    ready_.push_back(c);
+    c->queued = true;
+    return;
+  }
+  const int64_t now = NowNs();
+  while (!c->free.empty()) Call(c, now);
+  Flush(c);
+}
+
+void LoadThread::Fail(Connection* c, const std::string& why) {
+  ++errors_;
+  if (first_error_.empty()) first_error_ = why;
+  if (c->fd >= 0) close(c->fd);
+  c->fd = -1;
+  --open_;
+}
+
+// The low bits of a seqid name the slot; those above tell one call of it from the next.
+void LoadThread::Call(Connection* c, int64_t start) {
+  const uint32_t i = c->free.back();
+  c->free.pop_back();
+  const uint32_t seqid = (++c->made << slot_bits_ | i) & 0x7fffffff;
+  c->slots[i] = {seqid, true, start};
+  message_->AppendCall(seqid, &c->out);
+}
+
+void LoadThread::Flush(Connection* c) {
+  while (c->out_at < c->out.size()) {
+    const ssize_t n =
+        send(c->fd, c->out.data() + c->out_at, c->out.size() - c->out_at, MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0) return Fail(c, std::string("write: ") + std::strerror(errno));
+    c->out_at += static_cast<size_t>(n);
+  }
+  c->out.clear();
+  c->out_at = 0;
+}
+
+void LoadThread::Serve(Connection* c, uint32_t events) {
+  if (c->fd < 0) return;
+  for (bool more = (events & ~uint32_t{EPOLLOUT}) != 0; more;) {
+    const ssize_t n = recv(c->fd, in_.data(), in_.size(), 0);
+    if (n < 0 && errno == EAGAIN) break;
+    if (n < 0) return Fail(c, std::string("read: ") + std::strerror(errno));
+    if (n == 0) return Fail(c, "the other side closed the connection");
+    if (!Take(c, {in_.data(), static_cast<size_t>(n)})) return;
+    // A read that was not full emptied the socket, but for an end behind it.
+    more = static_cast<size_t>(n) == in_.size() || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+  }
+  Flush(c);
+}
+
+bool LoadThread::Take(Connection* c, std::string_view bytes) {
+  const int64_t now = NowNs();
+  const std::string_view all = bytes;
+  while (!bytes.empty()) {
+    size_t used = 0;
+    const auto outcome = c->check.Feed(bytes, &used);
+    bytes.remove_prefix(used);
+    if (outcome == ReplyCheck::Outcome::kWrong) {
+      Fail(c, "wrong reply at its byte " + std::to_string(c->check.at()) + " of " +
+                  std::to_string(message_->reply().size()) + ": " +
+                  Shown(all.substr(all.size() - bytes.size())));
+      return false;
+    }
+    if (outcome == ReplyCheck::Outcome::kWhole && !Finish(c, now)) return false;
+  }
+  return true;
+}
+
+bool LoadThread::Finish(Connection* c, int64_t now) {
+  const uint32_t seqid = c->check.seqid();
+  const uint32_t i = seqid & ((1u << slot_bits_) - 1);
+  if (i >= c->slots.size() || !c->slots[i].busy || c->slots[i].seqid != seqid) {
+    Fail(c, "a reply with seqid " + std::to_string(seqid) + ", which no call has");
+    return false;
+  }
+  c->slots[i].busy = false;
+  c->free.push_back(i);
+  calls_.store(calls() + 1, std::memory_order_relaxed);
+  if (counting_.load(std::memory_order_relaxed)) {
+    latencies_.Record(static_cast<uint64_t>(std::max<int64_t>(0, now - c->slots[i].start)));
+  }
+  if (options_.rate <= 0) {
+    Call(c, now);
+  } else if (!c->queued) {
+    ready_.push_back(c);
+    c->queued = true;
+  }
+  return true;
+}
+
+void LoadThread::Wait() {
+  int64_t ns = kLongestWait;
+  if (options_.rate > 0 && !ready_.empty()) {
+    ns = std::clamp<int64_t>(NextDue() - NowNs(), 0, kLongestWait);
+  }
+  const timespec wait{0, ns};
+  epoll_event events[256];
+  const int n = epoll_pwait2(epoll_, events, 256, &wait, nullptr);
+  if (n < 0 && errno != EINTR) DieOfErrno("epoll_pwait2");
+  for (int i = 0; i < n; i++) Serve(static_cast<Connection*>(events[i].data.ptr), events[i].events);
+}
+
+int64_t LoadThread::NextDue() const {
+  return begin_ + static_cast<int64_t>(static_cast<double>(sent_) * 1e9 / options_.rate);
+}
+
+void LoadThread::CallWhatIsDue() {
+  const int64_t now = NowNs();
+  while (!ready_.empty() && NextDue() <= now) {
+    Connection* c = ready_.front();
+    ready_.pop_front();
+    c->queued = false;
+    if (c->fd < 0) continue;
+    Call(c, NextDue());
+    ++sent_;
+    if (!c->free.empty()) {
+      ready_.push_back(c);
+      c->queued = true;
+    }
+    Flush(c);
+  }
+}
+
+}  // namespace trestle::bench
