@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 
 #include <map>
+#include <string_view>
 
 #include "conf/parts.h"
 
@@ -68,6 +69,31 @@ void CheckSockets(const Config& config, Findings* findings) {
   }
 }
 
+// What the admin server shows by itself: admin/admin_server.cc.
+constexpr std::string_view kAdminPages[] = {"/",
+                                            "/admin",
+                                            "/admin/",
+                                            "/admin/metrics.json",
+                                            "/admin/ping",
+                                            "/admin/ready",
+                                            "/admin/server_info",
+                                            "/admin/shutdown",
+                                            "/config.json",
+                                            "/delegator.json"};
+
+void CheckPages(const Config& config, Findings* findings) {
+  std::map<std::string, std::string> taken;  // path to who has it
+  for (const std::string_view page : kAdminPages) taken.emplace(page, "the admin server itself");
+  for (const PrometheusConfig& page : config.prometheus) {
+    const Located<std::string>& path = page.path;
+    const auto [first, fresh] =
+        taken.emplace(path.value, path.key + " (line " + std::to_string(path.line) + ")");
+    if (fresh) continue;
+    findings->Wrong(path.line, path.key,
+                    "the page " + path.value + " is taken by " + first->second);
+  }
+}
+
 void WarnOfNoTimeout(const RouterConfig& router, Findings* findings) {
   for (const ClientEntry& entry : router.client.entries) {
     if (entry.request_attempt_timeout) return;
@@ -85,6 +111,7 @@ void WarnOfNoTimeout(const RouterConfig& router, Findings* findings) {
 void CheckWhole(const Config& config, Findings* findings) {
   CheckLabels(config, findings);
   CheckSockets(config, findings);
+  CheckPages(config, findings);
   for (const RouterConfig& router : config.routers) WarnOfNoTimeout(router, findings);
 }
 

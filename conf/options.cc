@@ -24,6 +24,9 @@ ClientOptions ResolveClient(const ClientConfig& config, const naming::Path& id) 
     Take(entry.socket_options, &options.socket_options);
     Take(entry.connect_timeout, &options.connect_timeout);
     Take(entry.verify_seqid, &options.verify_seqid);
+    Take(entry.thrift_framed, &options.thrift_framed);
+    Take(entry.attempt_ttwitter_upgrade, &options.attempt_ttwitter_upgrade);
+    Take(entry.strip_service_name, &options.strip_service_name);
   }
   return options;
 }

@@ -8,6 +8,7 @@ namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kMostWorkers = 256;
+constexpr uint64_t kLeastBuffered = 1 << 20, kMostBuffered = uint64_t{1} << 50;
 
 void ReadRouters(Section* top, Config* config) {
   for (const Item& item : top->List("routers")) {
@@ -25,6 +26,8 @@ Config ReadTop(Section top) {
   Config config;
   config.workers = top.MaybeWhole("workers", 1, kMostWorkers);
   config.dns_refresh = top.Time("dnsRefreshMs", 1, config.dns_refresh);
+  config.max_buffered_bytes =
+      top.Size("maxBufferedBytes", kLeastBuffered, kMostBuffered, config.max_buffered_bytes);
   config.admin = ReadAdmin(top.Map("admin"));
   config.namers = ReadNamers(&top);
   config.prometheus = ReadTelemetry(&top);

@@ -4,6 +4,7 @@ namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kAnyNumber = 2'147'483'647;
+constexpr uint32_t kMostInFlight = 1'000'000;
 
 std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   if (!section) return std::nullopt;
@@ -13,6 +14,7 @@ std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   pool.max_size = section->Whole("maxSize", 1, kAnyNumber, pool.max_size);
   pool.idle_time = section->Time("idleTimeMs", 0, pool.idle_time);
   pool.max_waiters = section->Whole("maxWaiters", 0, kAnyNumber, pool.max_waiters);
+  pool.max_in_flight = section->Whole("maxInFlight", 1, kMostInFlight, pool.max_in_flight);
   section->Done();
   if (pool.min_size > pool.max_size) {
     section->Wrong(*least, "must be at most maxSize (" + std::to_string(pool.max_size) + "), is " +
@@ -99,11 +101,10 @@ ClientEntry ReadEntry(Section* section) {
   entry.socket_options = MaybeSocketOptions(section);
   entry.connect_timeout = section->MaybeTime("connectTimeoutMs", 1);
   entry.verify_seqid = section->MaybeFlag("verifySeqid");
-  section->Done({{"tls"},
-                 {"thriftFramed", "true"},
-                 {"attemptTTwitterUpgrade", "false"},
-                 {"requestAuthorizers", "[]"},
-                 {"forwardClientCert", "false"}});
+  entry.thrift_framed = section->MaybeFlag("thriftFramed");
+  entry.attempt_ttwitter_upgrade = section->MaybeFlag("attemptTTwitterUpgrade");
+  entry.strip_service_name = section->MaybeFlag("stripServiceName");
+  section->Done({{"tls"}, {"requestAuthorizers", "[]"}, {"forwardClientCert", "false"}});
   return entry;
 }
 

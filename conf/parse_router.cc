@@ -6,6 +6,7 @@ namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kMostCached = 10'000'000;
+constexpr uint32_t kLeastHeld = 4096;
 constexpr uint32_t kLargestFrame = 1u << 30;
 
 const std::vector<std::string_view> kInterpretersNotYet = {
@@ -21,6 +22,7 @@ BindingCacheConfig ReadBindingCache(std::optional<Section> section) {
   cache.clients = section->Whole("clients", 1, kMostCached, cache.clients);
   cache.negatives = section->Whole("negatives", 1, kMostCached, cache.negatives);
   cache.local_dtabs = section->Whole("localDtabs", 1, kMostCached, cache.local_dtabs);
+  cache.pending = section->Whole("pending", 1, kMostCached, cache.pending);
   cache.idle_ttl = section->Time("idleTtlSecs", 1, cache.idle_ttl, 1000);
   section->Done();
   return cache;
@@ -87,13 +89,19 @@ void ReadServers(Section* section, RouterConfig* router) {
 
 Located<std::string> ReadLabel(Section* section) {
   Located<std::string> label{"thrift", section->line(), section->KeyOf("label")};
-  const auto written = section->Text("label");
+  const auto written = section->Label("label");
   if (!written) return label;
   if (written->value.empty()) {
     section->findings()->Wrong(written->line, written->key, "must not be empty");
     return label;
   }
   return *written;
+}
+
+std::optional<thrift::Protocol> MaybeProtocol(Section* section) {
+  if (!section->Take("thriftProtocol")) return std::nullopt;
+  const size_t word = section->Word("thriftProtocol", {"binary", "compact"}, 0);
+  return word == 0 ? thrift::Protocol::kBinary : thrift::Protocol::kCompact;
 }
 
 }  // namespace
@@ -109,13 +117,14 @@ std::optional<RouterConfig> ReadRouter(Section section) {
   if (auto prefix = section.PathOf("dstPrefix")) router.dst_prefix = std::move(prefix->value);
   router.dtab = ReadDtab(&section);
   router.thrift_method_in_dst = section.Flag("thriftMethodInDst", router.thrift_method_in_dst);
-  router.thrift_protocol = section.Word("thriftProtocol", {"binary", "compact"}, 0) == 0
-                               ? thrift::Protocol::kBinary
-                               : thrift::Protocol::kCompact;
+  router.thrift_protocol = MaybeProtocol(&section);
   router.binding_timeout = section.Time("bindingTimeoutMs", 1, router.binding_timeout);
   router.binding_cache = ReadBindingCache(section.Map("bindingCache"));
   router.max_frame_bytes =
       section.Whole("maxFrameBytes", 1024, kLargestFrame, router.max_frame_bytes);
+  router.stream_threshold_bytes = section.Whole("streamThresholdBytes", kLeastHeld, kLargestFrame,
+                                                router.stream_threshold_bytes);
+  router.body_idle_timeout = section.Time("bodyIdleTimeoutMs", 1, router.body_idle_timeout);
   ReadServers(&section, &router);
   router.client = ReadClient(section.Map("client"));
   router.service = ReadService(section.Map("service"));

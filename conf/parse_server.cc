@@ -5,6 +5,7 @@ namespace {
 
 constexpr uint32_t kMostPipelined = 10'000;
 constexpr uint32_t kMostConnections = 10'000'000;
+constexpr uint32_t kLeastHeld = 4096, kMostHeld = 1u << 30;
 constexpr uint32_t kAnyNumber = 2'147'483'647;
 
 }  // namespace
@@ -13,20 +14,25 @@ ServerConfig ReadServer(Section section) {
   ServerConfig server;
   server.ip = section.Ip("ip", server.ip.value);
   server.port = section.Port("port", server.port.value);
-  if (auto label = section.Text("label")) server.label = std::move(label->value);
+  if (auto label = section.Label("label")) server.label = std::move(label->value);
   server.max_concurrent_requests = section.MaybeWhole("maxConcurrentRequests", 1, kAnyNumber);
   server.clear_context = section.Flag("clearContext", server.clear_context);
+  server.thrift_framed = section.MaybeFlag("thriftFramed");
   if (auto dest = section.PathOf("dest")) server.dest = std::move(dest->value);
   server.max_pipelined = section.Whole("maxPipelined", 1, kMostPipelined, server.max_pipelined);
   server.max_connections =
       section.Whole("maxConnections", 1, kMostConnections, server.max_connections);
+  server.max_connection_bytes =
+      section.Whole("maxConnectionBytes", kLeastHeld, kMostHeld, server.max_connection_bytes);
+  server.max_pending_bindings =
+      section.Whole("maxPendingBindings", 1, kMostPipelined, server.max_pending_bindings);
   server.on_half_close = section.Word("onHalfClose", {"serve", "cancel"}, 0) == 0
                              ? OnHalfClose::kServe
                              : OnHalfClose::kCancel;
   server.half_close_timeout = section.Time("halfCloseTimeoutMs", 0, server.half_close_timeout);
   server.socket_options = MaybeSocketOptions(&section).value_or(SocketOptions{});
   server.server_session = MaybeSessionBounds(&section, "serverSession").value_or(SessionBounds{});
-  section.Done({{"tls"}, {"announce", "[]"}, {"timeoutMs"}, {"thriftFramed", "true"}});
+  section.Done({{"tls"}, {"announce", "[]"}, {"timeoutMs"}});
   return server;
 }
 

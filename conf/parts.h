@@ -32,7 +32,8 @@ std::optional<SessionBounds> MaybeSessionBounds(Section* section, std::string_vi
 // The prefix of an entry of io.l5d.static.
 NamePattern ReadPrefix(Section* section);
 
-// check.cc: what no part can see alone: two labels or sockets that are equal, calls without a bound
+// check.cc: what no part can see alone: two labels, sockets or pages that are equal, calls without
+// a bound
 void CheckWhole(const Config& config, Findings* findings);
 
 }  // namespace trestle::conf

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "conf/suggest.h"
 
@@ -149,7 +150,7 @@ std::optional<bool> Section::MaybeFlag(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<uint32_t> Section::MaybeWhole(std::string_view name, uint32_t least, uint32_t most) {
+std::optional<uint64_t> Section::MaybeSize(std::string_view name, uint64_t least, uint64_t most) {
   const auto item = Take(name);
   if (!item) return std::nullopt;
   const YamlNode& node = *item->node;
@@ -158,14 +159,21 @@ std::optional<uint32_t> Section::MaybeWhole(std::string_view name, uint32_t leas
     return std::nullopt;
   }
   const auto value = Read<int64_t>(node.text);
-  if (value && *value >= least && *value <= most) return static_cast<uint32_t>(*value);
+  const bool is_less = node.text.starts_with('-') || (value && std::cmp_less(*value, least));
+  if (value && !is_less && std::cmp_less_equal(*value, most)) return static_cast<uint64_t>(*value);
   const std::string shown = node.text.substr(0, 30);
-  if (node.text.starts_with('-') || (value && *value < least)) {
+  if (is_less) {
     Wrong(*item, "must be at least " + std::to_string(least) + ", is " + shown);
   } else {
     Wrong(*item, "must be at most " + std::to_string(most) + ", is " + shown);
   }
   return std::nullopt;
+}
+
+std::optional<uint32_t> Section::MaybeWhole(std::string_view name, uint32_t least, uint32_t most) {
+  const auto value = MaybeSize(name, least, most);
+  if (!value) return std::nullopt;
+  return static_cast<uint32_t>(*value);
 }
 
 double Section::Real(std::string_view name, double least, double most, double fallback) {
@@ -198,6 +206,15 @@ std::optional<Located<std::string>> Section::Text(std::string_view name) {
     return std::nullopt;
   }
   return Located<std::string>{item->node->text, item->line, item->key};
+}
+
+std::optional<Located<std::string>> Section::Label(std::string_view name) {
+  auto text = Text(name);
+  if (!text) return text;
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
+  if (std::none_of(text->value.begin(), text->value.end(), is_control)) return text;
+  findings_->Wrong(text->line, text->key, "must have no control characters");
+  return std::nullopt;
 }
 
 Located<uint16_t> Section::Port(std::string_view name, uint16_t fallback) {

@@ -74,6 +74,10 @@ class Section {
   // Each gives no value, or the fallback, when the key is not there or its value is wrong.
   std::optional<bool> MaybeFlag(std::string_view name);
   bool Flag(std::string_view name, bool fallback) { return MaybeFlag(name).value_or(fallback); }
+  std::optional<uint64_t> MaybeSize(std::string_view name, uint64_t least, uint64_t most);
+  uint64_t Size(std::string_view name, uint64_t least, uint64_t most, uint64_t fallback) {
+    return MaybeSize(name, least, most).value_or(fallback);
+  }
   std::optional<uint32_t> MaybeWhole(std::string_view name, uint32_t least, uint32_t most);
   uint32_t Whole(std::string_view name, uint32_t least, uint32_t most, uint32_t fallback) {
     return MaybeWhole(name, least, most).value_or(fallback);
@@ -85,6 +89,8 @@ class Section {
     return MaybeTime(name, least, unit).value_or(fallback);
   }
   std::optional<Located<std::string>> Text(std::string_view name);
+  // A text for logs and metrics: without control characters.
+  std::optional<Located<std::string>> Label(std::string_view name);
   Located<uint16_t> Port(std::string_view name, uint16_t fallback);
   // An address of this machine, as inet_ntop writes it; "localhost" is 127.0.0.1.
   Located<std::string> Ip(std::string_view name, const std::string& fallback);

@@ -4,8 +4,20 @@
 
 namespace trestle::router {
 
+namespace {
+
+uint64_t SizeOf(uint64_t total, uint32_t index, uint32_t workers) {
+  return std::max(uint64_t{1}, total / workers + (index < total % workers ? 1 : 0));
+}
+
+thrift::Framing ToFraming(bool framed) {
+  return framed ? thrift::Framing::kFramed : thrift::Framing::kBuffered;
+}
+
+}  // namespace
+
 uint32_t ShareOf(uint32_t total, uint32_t index, uint32_t workers) {
-  return std::max(1u, total / workers + (index < total % workers ? 1 : 0));
+  return static_cast<uint32_t>(SizeOf(total, index, workers));
 }
 
 net::SocketOptions ToSocketOptions(const conf::SocketOptions& options) {
@@ -18,11 +30,16 @@ net::SocketOptions ToSocketOptions(const conf::SocketOptions& options) {
   return out;
 }
 
-server::Options ToServerOptions(const conf::RouterConfig& router, const conf::ServerConfig& server,
-                                uint32_t index, uint32_t workers) {
+server::Options ToServerOptions(const conf::Config& process, const conf::RouterConfig& router,
+                                const conf::ServerConfig& server, uint32_t index,
+                                uint32_t workers) {
   server::Options out;
   out.dialect.protocol = router.thrift_protocol;
+  out.dialect.framing.reset();
+  if (server.thrift_framed) out.dialect.framing = ToFraming(*server.thrift_framed);
   out.max_frame_bytes = router.max_frame_bytes;
+  out.stream_threshold = router.stream_threshold_bytes;
+  out.body_idle_timeout = router.body_idle_timeout;
   out.max_pipelined = server.max_pipelined;
   if (server.max_concurrent_requests) {
     out.max_concurrent = ShareOf(*server.max_concurrent_requests, index, workers);
@@ -37,10 +54,14 @@ server::Options ToServerOptions(const conf::RouterConfig& router, const conf::Se
   out.life_time = server.server_session.life_time;
   out.read_timeout = server.socket_options.read_timeout;
   out.write_timeout = server.socket_options.write_timeout;
+  // A connection is one worker's, so its bounds are not divided.
+  out.max_connection_bytes = server.max_connection_bytes;
+  out.max_pending_bindings = server.max_pending_bindings;
+  out.max_buffered_bytes = SizeOf(process.max_buffered_bytes, index, workers);
   return out;
 }
 
-backend::Options ToBackendOptions(const conf::RouterConfig& router,
+backend::Options ToBackendOptions(const conf::Config& process, const conf::RouterConfig& router,
                                   const conf::ClientOptions& client, uint32_t index,
                                   uint32_t workers) {
   backend::Options out;
@@ -49,6 +70,7 @@ backend::Options ToBackendOptions(const conf::RouterConfig& router,
   out.pool.min_size = pool.min_size == 0 ? 0 : ShareOf(pool.min_size, index, workers);
   out.pool.max_waiters = pool.max_waiters == 0 ? 0 : ShareOf(pool.max_waiters, index, workers);
   out.pool.idle_time = pool.idle_time;
+  out.pool.max_in_flight = pool.max_in_flight;
   out.balance = client.load_balancer.kind == conf::BalancerConfig::Kind::kRoundRobin
                     ? backend::Options::Balance::kRoundRobin
                     : backend::Options::Balance::kP2c;
@@ -75,6 +97,12 @@ backend::Options ToBackendOptions(const conf::RouterConfig& router,
   out.write_timeout = client.socket_options.write_timeout;
   out.verify_seqid = client.verify_seqid;
   out.max_frame_bytes = router.max_frame_bytes;
+  out.framing = ToFraming(client.thrift_framed);
+  out.ttwitter = client.attempt_ttwitter_upgrade;
+  out.strip_service_name = client.strip_service_name;
+  out.stream_threshold = router.stream_threshold_bytes;
+  out.body_idle_timeout = router.body_idle_timeout;
+  out.max_buffered_bytes = SizeOf(process.max_buffered_bytes, index, workers);
   return out;
 }
 

@@ -17,9 +17,10 @@ namespace trestle::router {
 uint32_t ShareOf(uint32_t total, uint32_t index, uint32_t workers);
 
 net::SocketOptions ToSocketOptions(const conf::SocketOptions& options);
-server::Options ToServerOptions(const conf::RouterConfig& router, const conf::ServerConfig& server,
-                                uint32_t index, uint32_t workers);
-backend::Options ToBackendOptions(const conf::RouterConfig& router,
+// `process`: what is the same for all routers, of which `router` is one.
+server::Options ToServerOptions(const conf::Config& process, const conf::RouterConfig& router,
+                                const conf::ServerConfig& server, uint32_t index, uint32_t workers);
+backend::Options ToBackendOptions(const conf::Config& process, const conf::RouterConfig& router,
                                   const conf::ClientOptions& client, uint32_t index,
                                   uint32_t workers);
 

@@ -34,7 +34,7 @@ void Worker::MakeRouter(size_t r, const std::vector<net::Address>& addresses) {
       [this, &config](const naming::Path& id, base::Scope* client_scope) {
         conf::ClientOptions options = conf::ResolveClient(config.client, id);
         return std::make_unique<backend::Client>(
-            &loop_, id.Show(), ToBackendOptions(config, options, index_, workers_),
+            &loop_, id.Show(), ToBackendOptions(config_, config, options, index_, workers_),
             std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options)),
             &random_, client_scope);
       },
@@ -44,8 +44,8 @@ void Worker::MakeRouter(size_t r, const std::vector<net::Address>& addresses) {
     base::Scope* server_scope =
         scope->Labelled("server", at.Ip() + "/" + std::to_string(at.port()));
     served.servers.push_back(std::make_unique<server::Server>(
-        &loop_, ToServerOptions(config, config.servers[s], index_, workers_), served.router.get(),
-        server_scope));
+        &loop_, ToServerOptions(config_, config, config.servers[s], index_, workers_),
+        served.router.get(), server_scope));
     served.servers.back()->on_closed = [this, r, s] {
       connections_.fetch_sub(1, std::memory_order_relaxed);
       if (on_closed) on_closed(r, s);

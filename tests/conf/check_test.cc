@@ -1,6 +1,10 @@
-// What no part of a file can see alone: equal labels, equal sockets.
+// What no part of a file can see alone: equal labels, equal sockets, equal pages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <regex>
 
 #include "tests/conf/support.h"
 
@@ -80,6 +84,44 @@ TEST(SocketTest, AcrossRouters) {
                          "- {protocol: thrift, label: a, servers: [{port: 1}]}\n"),
               ElementsAre("f:3: routers[1].servers[0].port: port 1 of 127.0.0.1 is taken by "
                           "routers[0].servers[0].port (line 2)"));
+}
+
+TEST(PageTest, OnePageTwice) {
+  EXPECT_THAT(ProblemsOf(AtTop("telemetry:\n"
+                               "- kind: io.l5d.prometheus\n"
+                               "- {kind: io.l5d.prometheus, path: /metrics}\n"
+                               "- {kind: io.l5d.prometheus, path: /metrics, prefix: a_}\n"
+                               "- kind: io.l5d.prometheus\n")),
+              ElementsAre("f:5: telemetry[2].path: the page /metrics is taken by "
+                          "telemetry[1].path (line 4)",
+                          "f:6: telemetry[3].path: the page /admin/metrics/prometheus is taken by "
+                          "telemetry[0].path (line 3)"));
+  EXPECT_THAT(ProblemsOf(AtTop("telemetry:\n"
+                               "- {kind: io.l5d.prometheus, path: /metrics}\n"
+                               "- {kind: io.l5d.prometheus, path: /metrics/}\n"
+                               "- {kind: io.l5d.prometheus, path: /Metrics}\n")),
+              IsEmpty());
+}
+
+std::string PageAt(const std::string& path) {
+  const auto lines =
+      ProblemsOf(AtTop("telemetry: [{kind: io.l5d.prometheus, path: " + path + "}]\n"));
+  return lines.empty() ? "" : lines[0];
+}
+
+// Read from the admin server's own text, so that no page of it can be forgotten here.
+TEST(PageTest, PagesOfTheAdminServer) {
+  std::ifstream in(TRESTLE_SOURCE "/admin/admin_server.cc", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::regex page("\"(/[a-z._/]*)\"");
+  size_t pages = 0;
+  for (std::sregex_iterator it(text.begin(), text.end(), page), end; it != end; ++it, ++pages) {
+    const std::string path = (*it)[1];
+    EXPECT_EQ(PageAt(path),
+              "f:2: telemetry[0].path: the page " + path + " is taken by the admin server itself");
+  }
+  EXPECT_GE(pages, 10u);
+  EXPECT_EQ(PageAt("/admin/metrics"), "");
 }
 
 }  // namespace

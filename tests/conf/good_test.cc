@@ -17,10 +17,20 @@ Config Good(const std::string& text) {
   return std::move(parsed.config);
 }
 
+// Located values are equal wherever they stand; here the place is what is asked for.
+template <class T>
+testing::AssertionResult IsWritten(const Located<T>& is, const Located<T>& wanted) {
+  if (is == wanted && is.line == wanted.line && is.key == wanted.key) {
+    return testing::AssertionSuccess();
+  }
+  return testing::AssertionFailure() << is.value << " as " << is.key << " in line " << is.line;
+}
+
 TEST(GoodTest, DefaultsOfTheTop) {
   const Config config = Good(AtTop(""));
   EXPECT_FALSE(config.workers);
   EXPECT_EQ(config.dns_refresh, Millis(5000));
+  EXPECT_EQ(config.max_buffered_bytes, 268'435'456u);
   EXPECT_EQ(config.admin.ip.value, "127.0.0.1");
   EXPECT_EQ(config.admin.port.value, 9990);
   EXPECT_EQ(config.admin.shutdown_grace, Millis(10'000));
@@ -36,14 +46,17 @@ TEST(GoodTest, DefaultsOfARouter) {
   EXPECT_EQ(router.dst_prefix.Show(), "/svc");
   EXPECT_TRUE(router.dtab.value.empty());
   EXPECT_FALSE(router.thrift_method_in_dst);
-  EXPECT_EQ(router.thrift_protocol, thrift::Protocol::kBinary);
+  EXPECT_FALSE(router.thrift_protocol) << "told from each connection's bytes";
   EXPECT_EQ(router.binding_timeout, Millis(10'000));
   EXPECT_EQ(router.binding_cache.paths, 1000u);
   EXPECT_EQ(router.binding_cache.trees, 1000u);
   EXPECT_EQ(router.binding_cache.bounds, 1000u);
   EXPECT_EQ(router.binding_cache.clients, 1000u);
+  EXPECT_EQ(router.binding_cache.pending, 1000u);
   EXPECT_EQ(router.binding_cache.idle_ttl, Millis(600'000));
   EXPECT_EQ(router.max_frame_bytes, 16'384'000u);
+  EXPECT_EQ(router.stream_threshold_bytes, 65'536u);
+  EXPECT_EQ(router.body_idle_timeout, Millis(10'000));
   EXPECT_EQ(ResolveClient(router.client, *naming::Path::Parse("/a")), ClientOptions{});
   EXPECT_EQ(ResolveService(router.service, *naming::Path::Parse("/a")), ServiceOptions{});
   ASSERT_EQ(router.servers.size(), 1u);
@@ -52,7 +65,10 @@ TEST(GoodTest, DefaultsOfARouter) {
   EXPECT_EQ(server.port.value, 4114);
   EXPECT_FALSE(server.max_concurrent_requests);
   EXPECT_FALSE(server.clear_context);
+  EXPECT_FALSE(server.thrift_framed) << "told from each connection's bytes";
   EXPECT_FALSE(server.dest);
+  EXPECT_EQ(server.max_connection_bytes, 1'048'576u);
+  EXPECT_EQ(server.max_pending_bindings, 8u);
   EXPECT_EQ(server.max_pipelined, 32u);
   EXPECT_EQ(server.max_connections, 10'000u);
   EXPECT_EQ(server.on_half_close, OnHalfClose::kServe);
@@ -65,6 +81,10 @@ TEST(GoodTest, DefaultsOfAClient) {
   const ClientOptions client;
   EXPECT_EQ(client.connect_timeout, Millis(1000));
   EXPECT_TRUE(client.verify_seqid);
+  EXPECT_TRUE(client.thrift_framed);
+  EXPECT_FALSE(client.attempt_ttwitter_upgrade);
+  EXPECT_FALSE(client.strip_service_name);
+  EXPECT_EQ(client.host_connection_pool.max_in_flight, 1u);
   EXPECT_FALSE(client.fail_fast);
   EXPECT_FALSE(client.request_attempt_timeout);
   EXPECT_EQ(client.host_connection_pool.min_size, 0u);
@@ -86,6 +106,7 @@ TEST(GoodTest, EveryKeyOfTheTop) {
   const Config config = Good(AtTop(R"(
 workers: 3
 dnsRefreshMs: 100
+maxBufferedBytes: 5000000000
 admin:
   ip: "::1"
   port: 0
@@ -105,12 +126,14 @@ telemetry:
 )"));
   EXPECT_EQ(config.workers, 3u);
   EXPECT_EQ(config.dns_refresh, Millis(100));
-  EXPECT_EQ(config.admin.ip, (Located<std::string>{"::1", 6, "admin.ip"}));
-  EXPECT_EQ(config.admin.port, (Located<uint16_t>{0, 7, "admin.port"}));
+  EXPECT_EQ(config.max_buffered_bytes, 5'000'000'000u) << "more than 32 bits hold";
+  EXPECT_TRUE(IsWritten(config.admin.ip, Located<std::string>{"::1", 7, "admin.ip"}));
+  EXPECT_TRUE(IsWritten(config.admin.port, Located<uint16_t>{0, 8, "admin.port"}));
   EXPECT_EQ(config.admin.shutdown_grace, Millis(0));
   ASSERT_EQ(config.namers.size(), 3u);
   EXPECT_EQ(config.namers[0].prefix.Show(), "/#/io.l5d.fs");
-  EXPECT_EQ(config.namers[0].root_dir, (Located<std::string>{"disco", 11, "namers[0].rootDir"}));
+  EXPECT_TRUE(
+      IsWritten(config.namers[0].root_dir, Located<std::string>{"disco", 12, "namers[0].rootDir"}));
   EXPECT_EQ(config.namers[1].prefix.Show(), "/#/other/fs");
   EXPECT_EQ(config.namers[1].kind, NamerConfig::Kind::kFs);
   EXPECT_EQ(config.namers[2].kind, NamerConfig::Kind::kRewrite);
@@ -118,7 +141,8 @@ telemetry:
   EXPECT_EQ(config.namers[2].pattern.value, "/{a}.x/*");
   EXPECT_EQ(config.namers[2].name.value, "/svc/{a}");
   ASSERT_EQ(config.prometheus.size(), 1u);
-  EXPECT_EQ(config.prometheus[0].path, (Located<std::string>{"/metrics", 20, "telemetry[0].path"}));
+  EXPECT_TRUE(IsWritten(config.prometheus[0].path,
+                        Located<std::string>{"/metrics", 21, "telemetry[0].path"}));
   EXPECT_EQ(config.prometheus[0].prefix, "l5d_");
 }
 
@@ -134,27 +158,33 @@ TEST(GoodTest, EveryKeyOfARouter) {
   thriftProtocol: compact
   bindingTimeoutMs: 20
   bindingCache: {paths: 1, trees: 2, bounds: 3, clients: 4, negatives: 5, localDtabs: 6,
-                 idleTtlSecs: 7}
+                 pending: 9, idleTtlSecs: 7}
   maxFrameBytes: 2048
+  streamThresholdBytes: 4096
+  bodyIdleTimeoutMs: 1
   servers:
   - port: 5000
     ip: 0.0.0.0
     label: front
     maxConcurrentRequests: 8
     clearContext: true
+    thriftFramed: false
     dest: /users/v2
     maxPipelined: 1
     maxConnections: 9
+    maxConnectionBytes: 4097
+    maxPendingBindings: 3
     onHalfClose: cancel
     halfCloseTimeoutMs: 10
     socketOptions: {noDelay: false, reuseAddr: false, reusePort: true, keepAlive: true, backlog: 11, readTimeoutMs: 8, writeTimeoutMs: 9}
     serverSession: {idleTimeMs: 12, lifeTimeMs: 13}
   - ip: localhost
+    thriftFramed: true
 )")
                                   .routers.at(0);
   EXPECT_EQ(router.line, 2);
   EXPECT_EQ(router.key, "routers[0]");
-  EXPECT_EQ(router.label, (Located<std::string>{"users", 3, "routers[0].label"}));
+  EXPECT_TRUE(IsWritten(router.label, Located<std::string>{"users", 3, "routers[0].label"}));
   EXPECT_EQ(router.dst_prefix.Show(), "/thrift");
   EXPECT_EQ(router.dtab.value.Show(), "/srv=>/#/io.l5d.fs;/thrift=>/srv");
   EXPECT_EQ(router.dtab.line, 5);
@@ -163,35 +193,44 @@ TEST(GoodTest, EveryKeyOfARouter) {
   EXPECT_EQ(router.binding_timeout, Millis(20));
   const BindingCacheConfig& cache = router.binding_cache;
   EXPECT_THAT((std::vector<uint32_t>{cache.paths, cache.trees, cache.bounds, cache.clients,
-                                     cache.negatives, cache.local_dtabs}),
-              ElementsAre(1u, 2u, 3u, 4u, 5u, 6u));
+                                     cache.negatives, cache.local_dtabs, cache.pending}),
+              ElementsAre(1u, 2u, 3u, 4u, 5u, 6u, 9u));
   EXPECT_EQ(cache.idle_ttl, Millis(7000));
   EXPECT_EQ(router.max_frame_bytes, 2048u);
+  EXPECT_EQ(router.stream_threshold_bytes, 4096u) << "may be over maxFrameBytes";
+  EXPECT_EQ(router.body_idle_timeout, Millis(1));
   ASSERT_EQ(router.servers.size(), 2u);
   const ServerConfig& server = router.servers[0];
-  EXPECT_EQ(server.port, (Located<uint16_t>{5000, 15, "routers[0].servers[0].port"}));
-  EXPECT_EQ(server.ip, (Located<std::string>{"0.0.0.0", 16, "routers[0].servers[0].ip"}));
+  EXPECT_TRUE(IsWritten(server.port, Located<uint16_t>{5000, 17, "routers[0].servers[0].port"}));
+  EXPECT_TRUE(
+      IsWritten(server.ip, Located<std::string>{"0.0.0.0", 18, "routers[0].servers[0].ip"}));
   EXPECT_EQ(server.label, "front");
   EXPECT_EQ(server.max_concurrent_requests, 8u);
   EXPECT_TRUE(server.clear_context);
   EXPECT_EQ(server.dest->Show(), "/users/v2");
   EXPECT_EQ(server.max_pipelined, 1u);
   EXPECT_EQ(server.max_connections, 9u);
+  EXPECT_EQ(server.thrift_framed, false);
+  EXPECT_EQ(server.max_connection_bytes, 4097u);
+  EXPECT_EQ(server.max_pending_bindings, 3u);
   EXPECT_EQ(server.on_half_close, OnHalfClose::kCancel);
   EXPECT_EQ(server.half_close_timeout, Millis(10));
   EXPECT_EQ(server.socket_options,
             (SocketOptions{false, false, true, true, 11, Millis(8), Millis(9)}));
   EXPECT_EQ(server.server_session, (SessionBounds{Millis(12), Millis(13)}));
   // A default stands where its server begins, so that a taken port can be told with a line.
-  EXPECT_EQ(router.servers[1].port, (Located<uint16_t>{4114, 27, "routers[0].servers[1].port"}));
+  EXPECT_TRUE(
+      IsWritten(router.servers[1].port, Located<uint16_t>{4114, 32, "routers[0].servers[1].port"}));
   EXPECT_EQ(router.servers[1].ip.value, "127.0.0.1");
+  EXPECT_EQ(router.servers[1].thrift_framed, true);
 }
 
 TEST(GoodTest, EveryKeyOfAClientAndAService) {
   const RouterConfig router = Good(WithRouter(R"(
   client:
     kind: io.l5d.global
-    hostConnectionPool: {minSize: 1, maxSize: 2147483647, idleTimeMs: 0, maxWaiters: 0}
+    hostConnectionPool: {minSize: 1, maxSize: 2147483647, idleTimeMs: 0, maxWaiters: 0,
+                         maxInFlight: 1000000}
     requestAttemptTimeoutMs: 3
     loadBalancer: {kind: roundRobin, maxEffort: 4}
     failFast: true
@@ -204,13 +243,16 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
     socketOptions: {keepAlive: true}
     connectTimeoutMs: 11
     verifySeqid: false
+    thriftFramed: false
+    attemptTTwitterUpgrade: true
+    stripServiceName: true
   service:
     totalTimeoutMs: 12
     idempotentMethods: [getUser, "userService:*"]
 )"))
                                   .routers.at(0);
   const ClientOptions client = ResolveClient(router.client, {});
-  EXPECT_EQ(client.host_connection_pool, (PoolConfig{1, 2147483647, Millis(0), 0}));
+  EXPECT_EQ(client.host_connection_pool, (PoolConfig{1, 2147483647, Millis(0), 0, 1'000'000}));
   EXPECT_EQ(client.request_attempt_timeout, Millis(3));
   EXPECT_EQ(client.load_balancer, (BalancerConfig{BalancerConfig::Kind::kRoundRobin, 4}));
   EXPECT_TRUE(client.fail_fast);
@@ -222,9 +264,21 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
   EXPECT_TRUE(client.socket_options.keep_alive);
   EXPECT_EQ(client.connect_timeout, Millis(11));
   EXPECT_FALSE(client.verify_seqid);
+  EXPECT_FALSE(client.thrift_framed);
+  EXPECT_TRUE(client.attempt_ttwitter_upgrade);
+  EXPECT_TRUE(client.strip_service_name);
   const ServiceOptions service = ResolveService(router.service, {});
   EXPECT_EQ(service.total_timeout, Millis(12));
   EXPECT_THAT(service.idempotent_methods, ElementsAre("getUser", "userService:*"));
+}
+
+TEST(GoodTest, TheProtocolIsGivenOrTold) {
+  const auto protocol = [](const std::string& line) {
+    return Good(WithRouter(line)).routers.at(0).thrift_protocol;
+  };
+  EXPECT_EQ(protocol("  thriftProtocol: binary\n"), thrift::Protocol::kBinary);
+  EXPECT_EQ(protocol("  thriftProtocol: compact\n"), thrift::Protocol::kCompact);
+  EXPECT_EQ(protocol("  thriftProtocol:\n"), std::nullopt);
 }
 
 TEST(GoodTest, JitteredBackoffAndNoAccrual) {

@@ -94,13 +94,7 @@ TEST(KnownTest, KeysNotYet) {
        NotYet("5: routers[0].servers[0].announce", "announce")},
       {"server", InServer("    timeoutMs: 5\n"),
        NotYet("5: routers[0].servers[0].timeoutMs", "timeoutMs: 5")},
-      {"server", InServer("    thriftFramed: false\n"),
-       NotYet("5: routers[0].servers[0].thriftFramed", "thriftFramed: false")},
       {"client", WithRouter("  client: {tls: {}}\n"), NotYet("4: routers[0].client.tls", "tls")},
-      {"client", WithRouter("  client: {thriftFramed: false}\n"),
-       NotYet("4: routers[0].client.thriftFramed", "thriftFramed: false")},
-      {"client", WithRouter("  client: {attemptTTwitterUpgrade: true}\n"),
-       NotYet("4: routers[0].client.attemptTTwitterUpgrade", "attemptTTwitterUpgrade: true")},
       {"client", WithRouter("  client: {requestAuthorizers: [{kind: a}]}\n"),
        NotYet("4: routers[0].client.requestAuthorizers", "requestAuthorizers")},
       {"client", WithRouter("  client: {forwardClientCert: true}\n"),
@@ -131,10 +125,10 @@ TEST(KnownTest, WhatAsksForNothingIsFine) {
            WithRouter("  announcers: []\n  originator: false\n  experimental: true\n"),
            WithRouter("  interpreter: {kind: default, transformers: []}\n"),
            WithRouter("  service: {retries: {}, responseClassifier: ~}\n"),
-           WithRouter("  client: {thriftFramed: true, attemptTTwitterUpgrade: false, tls: ~}\n"),
+           WithRouter("  client: {tls: ~}\n"),
            WithRouter("  client: {loadBalancer: {kind: p2c, enableProbation: false}}\n"),
            WithRouter("  client: {requestAuthorizers: [], forwardClientCert: false}\n"),
-           InServer("    thriftFramed: true\n    announce: []\n    tls:\n    timeoutMs:\n"),
+           InServer("    announce: []\n    tls:\n    timeoutMs:\n"),
        }) {
     EXPECT_THAT(ProblemsOf(text), IsEmpty()) << text;
   }
@@ -149,6 +143,13 @@ TEST(KnownTest, KeysBelongToTheirSections) {
       ElementsAre("f:4: routers[0].client.failFast: unknown key"));
   EXPECT_THAT(ProblemsOf(WithRouter("  client: {prefix: /a}\n")),
               ElementsAre("f:4: routers[0].client.prefix: unknown key"));
+  EXPECT_THAT(ProblemsOf(WithRouter("  thriftFramed: true\n")),
+              ElementsAre("f:4: routers[0].thriftFramed: unknown key"));
+  EXPECT_THAT(ProblemsOf(InServer("    thriftProtocol: binary\n    stripServiceName: true\n")),
+              ElementsAre("f:5: routers[0].servers[0].thriftProtocol: unknown key",
+                          "f:6: routers[0].servers[0].stripServiceName: unknown key"));
+  EXPECT_THAT(ProblemsOf(WithRouter("  maxBufferedBytes: 5000000\n")),
+              ElementsAre("f:4: routers[0].maxBufferedBytes: unknown key"));
   EXPECT_THAT(ProblemsOf(WithRouter("  identifier: {kind: io.l5d.path}\n")),
               ElementsAre("f:4: routers[0].identifier: unknown key"));
   EXPECT_THAT(ProblemsOf(WithRouter("  client: {failureAccrual: {kind: none, failures: 5}}\n")),

@@ -77,6 +77,74 @@ TEST(ResolveClientTest, TheOrderOfTheFileCountsNotTheLengthOfThePrefix) {
   EXPECT_EQ(ResolveClient(client, Named("/a/b")).connect_timeout, Millis(7));
 }
 
+// What a fleet in the middle of a change needs: the dialect of each backend by its name.
+TEST(ResolveClientTest, TheDialectOfABackend) {
+  const ClientConfig client = Router(R"(
+  client:
+    kind: io.l5d.static
+    configs:
+    - {prefix: /, attemptTTwitterUpgrade: true, hostConnectionPool: {maxInFlight: 9}}
+    - {prefix: /#/io.l5d.fs/old, thriftFramed: false, attemptTTwitterUpgrade: false}
+    - {prefix: /#/*/old/php, stripServiceName: true, hostConnectionPool: {maxSize: 2}}
+)")
+                                  .client;
+  const ClientOptions other = ResolveClient(client, Named("/#/io.l5d.fs/users"));
+  EXPECT_TRUE(other.thrift_framed);
+  EXPECT_TRUE(other.attempt_ttwitter_upgrade);
+  EXPECT_FALSE(other.strip_service_name);
+  EXPECT_EQ(other.host_connection_pool.max_in_flight, 9u);
+
+  const ClientOptions php = ResolveClient(client, Named("/#/io.l5d.fs/old/php"));
+  EXPECT_FALSE(php.thrift_framed);
+  EXPECT_FALSE(php.attempt_ttwitter_upgrade);
+  EXPECT_TRUE(php.strip_service_name);
+  EXPECT_EQ(php.host_connection_pool.max_in_flight, 1u) << "the later pool is taken whole";
+}
+
+// A reload asks what changed; comments and lines put in before are no change.
+TEST(CompareTest, PartsAreEqualWhereverTheyStand) {
+  const auto read = [](const std::string& server, const std::string& client) {
+    return Parse(InServer(server) + "  client: " + client + "\n", "f").config.routers.at(0);
+  };
+  const RouterConfig a = read("    dest: /a\n", "{thriftFramed: false}");
+  const RouterConfig moved = read("# a comment\n\n    dest: /a\n", "{thriftFramed: false}");
+  EXPECT_EQ(a.servers, moved.servers);
+  EXPECT_EQ(a.client, moved.client);
+  EXPECT_EQ(a.service, moved.service);
+  EXPECT_EQ(a.binding_cache, moved.binding_cache);
+  EXPECT_EQ(a.dtab, moved.dtab);
+  const RouterConfig other = read("    dest: /b\n", "{thriftFramed: true}");
+  EXPECT_FALSE(a.servers == other.servers);
+  EXPECT_FALSE(a.client == other.client);
+}
+
+TEST(CompareTest, OfTheTop) {
+  const auto read = [](const std::string& top) { return Parse(AtTop(top), "f").config; };
+  const Config a = read(
+      "admin: {port: 1}\nnamers: [{kind: io.l5d.fs, rootDir: d}]\ntelemetry: [{kind: "
+      "io.l5d.prometheus, path: /m}]\n");
+  const Config moved = read(
+      "\ntelemetry: [{kind: io.l5d.prometheus, path: /m}]\n\nadmin: {port: 1}\nnamers: [{kind: "
+      "io.l5d.fs, rootDir: d}]\n");
+  EXPECT_EQ(a.admin, moved.admin);
+  EXPECT_EQ(a.namers, moved.namers);
+  EXPECT_EQ(a.prometheus, moved.prometheus);
+  const Config other = read("admin: {port: 2}\nnamers: [{kind: io.l5d.fs, rootDir: e}]\n");
+  EXPECT_FALSE(a.admin == other.admin);
+  EXPECT_FALSE(a.namers == other.namers);
+  EXPECT_FALSE(a.prometheus == other.prometheus);
+}
+
+// A dtab by its entries, not by how it is written.
+TEST(CompareTest, OfDtabs) {
+  const auto dtab = [](const std::string& text) {
+    return Router("  dtab: \"" + text + "\"\n").dtab;
+  };
+  EXPECT_EQ(dtab("/a => /b ; /c => /d"), dtab("/a=>/b;/c=>/d;"));
+  EXPECT_FALSE(dtab("/a => /b ; /c => /d") == dtab("/c => /d ; /a => /b"));
+  EXPECT_FALSE(dtab("/a => /b") == dtab("/a => /b/c"));
+}
+
 TEST(ResolveClientTest, NoEntries) {
   EXPECT_EQ(ResolveClient({}, Named("/a")), ClientOptions{});
   EXPECT_EQ(ResolveClient(Router("  client: {kind: io.l5d.static, configs: []}\n").client, {}),

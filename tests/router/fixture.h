@@ -50,13 +50,13 @@ class RouterTest : public ::testing::Test {
     auto make = [this](const naming::Path& id, base::Scope* client_scope) {
       return std::make_unique<backend::Client>(
           &worker_, id.Show(),
-          ToBackendOptions(config_, conf::ResolveClient(config_.client, id), 0, 1),
+          ToBackendOptions({}, config_, conf::ResolveClient(config_.client, id), 0, 1),
           std::make_unique<MemoryConnector>(&worker_, &backends_), &random_, client_scope);
     };
     router_ = std::make_unique<Router>(&worker_, config_, 0, names_.get(), make, &random_, scope);
     if (config_.servers.empty()) config_.servers.emplace_back();
     server_ = std::make_unique<server::Server>(
-        &worker_, ToServerOptions(config_, config_.servers[0], 0, 1), router_.get(),
+        &worker_, ToServerOptions({}, config_, config_.servers[0], 0, 1), router_.get(),
         scope->Labelled("server", "127.0.0.1/4114"));
   }
   // As a worker stops.

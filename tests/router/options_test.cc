@@ -47,12 +47,17 @@ TEST(Options, OfSockets) {
 TEST(Options, OfAServer) {
   conf::RouterConfig router;
   conf::ServerConfig server;
-  server::Options out = ToServerOptions(router, server, 0, 2);
+  server::Options out = ToServerOptions({}, router, server, 0, 2);
   EXPECT_EQ(out.dest, "");
   EXPECT_FALSE(out.max_concurrent);
   EXPECT_EQ(out.on_half_close, server::Options::OnHalfClose::kServe);
   EXPECT_EQ(out.max_frame_bytes, 16'384'000u);
   EXPECT_EQ(out.max_pipelined, 32u);
+  EXPECT_EQ(out.dialect, thrift::DialectHint{}) << "all of it is told from the first bytes";
+  EXPECT_EQ(out.stream_threshold, 65'536u);
+  EXPECT_EQ(out.body_idle_timeout, seconds(10));
+  EXPECT_EQ(out.max_connection_bytes, 1'048'576u);
+  EXPECT_EQ(out.max_pending_bindings, 8u);
 
   router.thrift_protocol = thrift::Protocol::kCompact;
   router.max_frame_bytes = 4096;
@@ -63,11 +68,11 @@ TEST(Options, OfAServer) {
   server.on_half_close = conf::OnHalfClose::kCancel;
   server.half_close_timeout = milliseconds(70);
   server.server_session = {milliseconds(8), milliseconds(9)};
-  out = ToServerOptions(router, server, 0, 2);
+  out = ToServerOptions({}, router, server, 0, 2);
   EXPECT_EQ(out.dialect.protocol, thrift::Protocol::kCompact);
   EXPECT_EQ(out.max_frame_bytes, 4096u);
   EXPECT_EQ(out.max_concurrent, 3u);
-  EXPECT_EQ(ToServerOptions(router, server, 1, 2).max_concurrent, 2u);
+  EXPECT_EQ(ToServerOptions({}, router, server, 1, 2).max_concurrent, 2u);
   EXPECT_EQ(out.max_pipelined, 3u) << "of one connection, which one worker has: not divided";
   EXPECT_TRUE(out.clear_context);
   EXPECT_EQ(out.dest, "/a/b");
@@ -77,16 +82,70 @@ TEST(Options, OfAServer) {
   EXPECT_EQ(out.life_time, milliseconds(9));
 }
 
+TEST(Options, TheDialectOfAServer) {
+  const auto hint = [](std::optional<bool> framed, std::optional<thrift::Protocol> protocol) {
+    conf::RouterConfig router;
+    conf::ServerConfig server;
+    router.thrift_protocol = protocol;
+    server.thrift_framed = framed;
+    return ToServerOptions({}, router, server, 0, 1).dialect;
+  };
+  using thrift::DialectHint, thrift::Framing, thrift::Protocol;
+  EXPECT_EQ(hint({}, {}), (DialectHint{{}, {}}));
+  EXPECT_EQ(hint(true, {}), (DialectHint{Framing::kFramed, {}}));
+  EXPECT_EQ(hint(false, {}), (DialectHint{Framing::kBuffered, {}}));
+  EXPECT_EQ(hint({}, Protocol::kBinary), (DialectHint{{}, Protocol::kBinary}));
+  EXPECT_EQ(hint(false, Protocol::kCompact), (DialectHint{Framing::kBuffered, Protocol::kCompact}));
+}
+
+TEST(Options, BoundsOfLargeMessages) {
+  conf::Config process;
+  conf::RouterConfig router;
+  conf::ServerConfig server;
+  process.max_buffered_bytes = 10'000'000'001;  // more than 32 bits hold
+  router.stream_threshold_bytes = 5000;
+  router.body_idle_timeout = milliseconds(6);
+  server.max_connection_bytes = 7000;
+  server.max_pending_bindings = 3;
+  const server::Options of_server = ToServerOptions(process, router, server, 0, 2);
+  EXPECT_EQ(of_server.stream_threshold, 5000u);
+  EXPECT_EQ(of_server.body_idle_timeout, milliseconds(6));
+  EXPECT_EQ(of_server.max_connection_bytes, 7000u) << "of one connection: not divided";
+  EXPECT_EQ(of_server.max_pending_bindings, 3u) << "of one connection: not divided";
+  EXPECT_EQ(of_server.max_buffered_bytes, 5'000'000'001u);
+  EXPECT_EQ(ToServerOptions(process, router, server, 1, 2).max_buffered_bytes, 5'000'000'000u);
+  const backend::Options of_backend = ToBackendOptions(process, router, {}, 1, 2);
+  EXPECT_EQ(of_backend.stream_threshold, 5000u);
+  EXPECT_EQ(of_backend.body_idle_timeout, milliseconds(6));
+  EXPECT_EQ(of_backend.max_buffered_bytes, 5'000'000'000u);
+}
+
+TEST(Options, TheDialectOfABackend) {
+  conf::ClientOptions client;
+  backend::Options out = ToBackendOptions({}, {}, client, 0, 1);
+  EXPECT_EQ(out.framing, thrift::Framing::kFramed);
+  EXPECT_FALSE(out.ttwitter);
+  EXPECT_FALSE(out.strip_service_name);
+  client.thrift_framed = false;
+  client.attempt_ttwitter_upgrade = true;
+  client.strip_service_name = true;
+  out = ToBackendOptions({}, {}, client, 0, 1);
+  EXPECT_EQ(out.framing, thrift::Framing::kBuffered);
+  EXPECT_TRUE(out.ttwitter);
+  EXPECT_TRUE(out.strip_service_name);
+}
+
 TEST(Options, OfABackendsPool) {
   conf::ClientOptions client;
-  client.host_connection_pool = {0, 10, milliseconds(500), 0};
-  backend::Options out = ToBackendOptions({}, client, 3, 4);
+  client.host_connection_pool = {0, 10, milliseconds(500), 0, 16};
+  backend::Options out = ToBackendOptions({}, {}, client, 3, 4);
   EXPECT_EQ(out.pool.min_size, 0u) << "none stays none";
   EXPECT_EQ(out.pool.max_size, 2u);
   EXPECT_EQ(out.pool.max_waiters, 0u);
   EXPECT_EQ(out.pool.idle_time, milliseconds(500));
+  EXPECT_EQ(out.pool.max_in_flight, 16u) << "of one connection: not divided";
   client.host_connection_pool = {2, 1, milliseconds(500), 5};
-  out = ToBackendOptions({}, client, 1, 4);
+  out = ToBackendOptions({}, {}, client, 1, 4);
   EXPECT_EQ(out.pool.max_size, 1u);
   EXPECT_EQ(out.pool.max_waiters, 1u);
 }
@@ -94,7 +153,7 @@ TEST(Options, OfABackendsPool) {
 TEST(Options, OfABackend) {
   conf::RouterConfig router;
   conf::ClientOptions client;
-  backend::Options out = ToBackendOptions(router, client, 0, 1);
+  backend::Options out = ToBackendOptions({}, router, client, 0, 1);
   EXPECT_EQ(out.balance, backend::Options::Balance::kP2c);
   EXPECT_TRUE(out.accrual.enabled);
   EXPECT_EQ(out.accrual.failures, 5u);
@@ -113,7 +172,7 @@ TEST(Options, OfABackend) {
   client.request_attempt_timeout = milliseconds(12);
   client.client_session = {milliseconds(13), milliseconds(14)};
   client.verify_seqid = false;
-  out = ToBackendOptions(router, client, 0, 1);
+  out = ToBackendOptions({}, router, client, 0, 1);
   EXPECT_EQ(out.balance, backend::Options::Balance::kRoundRobin);
   EXPECT_EQ(out.max_effort, 7u);
   EXPECT_FALSE(out.accrual.enabled);
@@ -121,8 +180,8 @@ TEST(Options, OfABackend) {
   EXPECT_EQ(out.accrual.backoff.min, seconds(2));
   EXPECT_EQ(out.accrual.connect_backoff.min, seconds(1));
   EXPECT_EQ(out.budget.min_retries_per_sec, 3u);
-  EXPECT_EQ(ToBackendOptions(router, client, 0, 2).budget.min_retries_per_sec, 2u);
-  EXPECT_EQ(ToBackendOptions(router, client, 1, 2).budget.min_retries_per_sec, 1u);
+  EXPECT_EQ(ToBackendOptions({}, router, client, 0, 2).budget.min_retries_per_sec, 2u);
+  EXPECT_EQ(ToBackendOptions({}, router, client, 1, 2).budget.min_retries_per_sec, 1u);
   EXPECT_EQ(out.budget.percent_can_retry, 0.5);
   EXPECT_EQ(out.budget.ttl, seconds(4));
   EXPECT_EQ(out.connect_timeout, milliseconds(11));
