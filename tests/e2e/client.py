@@ -1,4 +1,4 @@
-"""A Thrift client in bytes: it sends what a test says and reads whole frames."""
+"""A Thrift client in bytes: it sends what a test says and reads whole messages."""
 
 import socket
 import struct
@@ -10,12 +10,12 @@ PATIENCE = 60
 
 
 class Closed(Exception):
-    """The peer ended the connection (or reset it) where a frame was expected."""
+    """The peer ended the connection (or reset it) where a message was expected."""
 
 
 class Client:
-    def __init__(self, port, protocol=wire.Binary, host="127.0.0.1"):
-        self.protocol = protocol
+    def __init__(self, port, protocol=wire.Binary, host="127.0.0.1", buffered=False):
+        self.protocol, self.buffered = protocol, buffered
         self.upgraded = False
         self.seqid = 0
         self.socket = socket.create_connection((host, port), timeout=PATIENCE)
@@ -42,31 +42,37 @@ class Client:
         self.send_bytes(self.framed(kind, name, seqid, fields, **header))
 
     def framed(self, kind, name, seqid, fields=(), **header):
+        """What send() sends: with a length in front, unless the client is a buffered one."""
         payload = self.protocol.message(kind, name, seqid, fields)
         if self.upgraded:
             payload = wire.request_header(self.protocol, **header) + payload
-        return wire.frame(payload)
+        return payload if self.buffered else wire.frame(payload)
 
     def receive_bytes(self, count):
-        data = b""
+        data = bytearray()
         while len(data) < count:
             try:
-                more = self.socket.recv(count - len(data))
+                more = self.socket.recv(min(count - len(data), 1 << 20))
             except ConnectionError as failure:
                 raise Closed(str(failure)) from failure
             if not more:
                 raise Closed(f"end of stream after {len(data)} of {count} bytes")
             data += more
-        return data
+        return bytes(data)
 
     def receive(self):
         """The next message; on an upgraded connection a ResponseHeader stands before it."""
-        payload = self.receive_bytes(struct.unpack(">i", self.receive_bytes(4))[0])
+        if self.buffered:
+            reader = wire.StreamReader(self.receive_bytes)
+        else:
+            length = struct.unpack(">i", self.receive_bytes(4))[0]
+            reader = wire.Reader(self.receive_bytes(length))
         if self.upgraded:
-            reader = wire.Reader(payload)
             self.protocol.read_struct(reader)
-            payload = payload[reader.at:]
-        return wire.parse(self.protocol, payload)
+        message = self.protocol.read_message(reader)
+        if reader.at != len(reader.data):
+            raise wire.Malformed(f"{len(reader.data) - reader.at} bytes after the message")
+        return message
 
     def call(self, name, fields=(), seqid=None, **header):
         """Sends a call and gives its reply, which must have the call's seqid."""

@@ -20,9 +20,18 @@ import wire
 from client import PATIENCE
 
 
+def exactly(stream, count):
+    data = stream.read(count)
+    if len(data) < count:
+        raise wire.Malformed("the end in the middle of a message")
+    return data
+
+
 class FakeBackend:
-    def __init__(self, name, protocol=wire.Binary, port=0):
-        self.name, self.protocol = name, protocol
+    def __init__(self, name, protocol=wire.Binary, port=0, buffered=False, places=None):
+        """`places`: so many connections are served at one time, the others wait for their turn."""
+        self.name, self.protocol, self.buffered = name, protocol, buffered
+        self.places = threading.Semaphore(places) if places else None
         self.lock = threading.Condition()
         self.seen = []  # the messages, in order of arrival
         self.released = set()
@@ -66,9 +75,13 @@ class FakeBackend:
 
     def accept(self, listener):
         while True:
+            if self.places:
+                self.places.acquire()
             try:
                 connection, _ = listener.accept()
             except OSError:
+                if self.places:
+                    self.places.release()
                 return
             with self.lock:
                 self.accepted += 1
@@ -79,9 +92,8 @@ class FakeBackend:
     def serve(self, connection):
         stream = connection.makefile("rb")
         try:
-            while len(head := stream.read(4)) == 4:
-                payload = stream.read(struct.unpack(">i", head)[0])
-                if not self.answer(connection, wire.parse(self.protocol, payload)):
+            while message := self.read(connection, stream):
+                if not self.answer(connection, message):
                     break
         except (OSError, wire.Malformed):
             pass  # the router ended it, or stop() did; or a test sent arguments that are none
@@ -89,9 +101,31 @@ class FakeBackend:
             self.end(connection)
             stream.close()
             connection.close()
+            if self.places:
+                self.places.release()
             with self.lock:
                 self.connections.discard(connection)
                 self.lock.notify_all()
+
+    def read(self, connection, stream):
+        """The next message, None at the end."""
+        if self.buffered:
+            return self.read_from(connection, wire.StreamReader(lambda n: exactly(stream, n)))
+        head = stream.read(4)
+        if len(head) < 4:
+            return None
+        reader = wire.Reader(exactly(stream, struct.unpack(">i", head)[0]))
+        message = self.read_from(connection, reader)
+        if reader.at != len(reader.data):
+            raise wire.Malformed("bytes after the message")
+        return message
+
+    def read_from(self, connection, reader):
+        return self.protocol.read_message(reader)
+
+    def wrap(self, connection, payload):
+        """A message as it goes over this connection."""
+        return payload if self.buffered else wire.frame(payload)
 
     def answer(self, connection, message):
         """False ends the connection."""
@@ -110,7 +144,8 @@ class FakeBackend:
     def reply(self, connection, message, fields, **changed):
         parts = {"kind": wire.REPLY, "name": message.name, "seqid": message.seqid, **changed}
         if message.kind == wire.CALL:
-            connection.sendall(wire.frame(self.protocol.message(fields=fields, **parts)))
+            payload = self.protocol.message(fields=fields, **parts)
+            connection.sendall(self.wrap(connection, payload))
         return True
 
     def text(self, message):

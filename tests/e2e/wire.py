@@ -46,10 +46,24 @@ class Reader:
         return struct.unpack(">" + form, self.take(struct.calcsize(">" + form)))[0]
 
 
+class StreamReader(Reader):
+    """Takes from a connection just what it is asked for: read(count) gives that many bytes."""
+
+    def __init__(self, read):
+        super().__init__(b"")
+        self.read = read
+
+    def take(self, count):
+        if count > 0:
+            self.data += self.read(count)
+        return super().take(count)
+
+
 class Binary:
     """The strict binary protocol."""
 
     name = "binary"
+    old_form = False
     codes = {"bool": 2, "byte": 3, "double": 4, "i16": 6, "i32": 8, "i64": 10, "string": 11,
              "struct": 12, "list": 15}
     forms = {"bool": "?", "byte": "b", "double": "d", "i16": "h", "i32": "i", "i64": "q"}
@@ -80,15 +94,18 @@ class Binary:
 
     @classmethod
     def read_message(cls, reader):
-        if reader.unpack("H") != 0x8001:
-            raise Malformed("no strict binary message")
-        reader.take(1)
-        kind = reader.unpack("B")
-        name = reader.take(reader.unpack("i")).decode("utf-8", "surrogateescape")
+        word = reader.unpack("I")
+        if word >> 16 == 0x8001:
+            kind, name = word & 0xFF, reader.take(reader.unpack("i"))
+        elif cls.old_form and word < 1 << 31:
+            name, kind = reader.take(word), reader.unpack("B")
+        else:
+            raise Malformed(f"no binary message: it begins with {word:08x}")
         seqid = reader.unpack("i")
         start = reader.at
         fields = cls.read_struct(reader)
-        return Message(kind, name, seqid, fields, reader.data[start:reader.at])
+        return Message(kind, name.decode("utf-8", "surrogateescape"), seqid, fields,
+                       reader.data[start:reader.at])
 
     @classmethod
     def read_struct(cls, reader):
@@ -112,6 +129,18 @@ class Binary:
             element = reader.unpack("B")
             return [cls.read_value(reader, element) for _ in range(reader.unpack("i"))]
         return reader.unpack(cls.forms[kind])
+
+
+class OldBinary(Binary):
+    """The binary protocol without a version; it reads both forms, as everybody does."""
+
+    old_form = True
+
+    @classmethod
+    def message(cls, kind, name, seqid, fields=()):
+        name = as_bytes(name)
+        return (struct.pack(">i", len(name)) + name + struct.pack(">Bi", kind, seqid) +
+                cls.struct(fields))
 
 
 class Compact:
@@ -243,12 +272,17 @@ def parse(protocol, payload):
     return message
 
 
-def request_header(protocol, dest=None, dtab=(), client_id=None, contexts=()):
-    """TTwitter's RequestHeader; dtab is a list of (prefix, destination)."""
-    fields = [(1, "i64", 0x1122334455667788), (2, "i64", 0x1122334455667788), (5, "bool", True)]
+IDS = {"trace_id": 0x1122334455667788, "span_id": 0x1122334455667788, "sampled": True, "flags": 0}
+
+
+def request_header(protocol, dest=None, dtab=(), client_id=None, contexts=(), unknown=(), ids=None):
+    """TTwitter's RequestHeader; dtab is a list of (prefix, destination), `unknown` of fields."""
+    ids = IDS if ids is None else ids
+    kinds = [(1, "i64", "trace_id"), (2, "i64", "span_id"), (3, "i64", "parent_id"),
+             (5, "bool", "sampled"), (7, "i64", "flags")]
+    fields = [(number, kind, ids[key]) for number, kind, key in kinds if key in ids]
     if client_id is not None:
         fields.append((6, "struct", [(1, "string", client_id)]))
-    fields.append((7, "i64", 0))
     pairs = [[(1, "string", key), (2, "string", value)] for key, value in contexts]
     fields.append((8, "list", ("struct", pairs)))
     if dest is not None:
@@ -256,4 +290,4 @@ def request_header(protocol, dest=None, dtab=(), client_id=None, contexts=()):
     if dtab:
         pairs = [[(1, "string", prefix), (2, "string", dst)] for prefix, dst in dtab]
         fields.append((10, "list", ("struct", pairs)))
-    return protocol.struct(fields)
+    return protocol.struct(sorted(fields + list(unknown), key=lambda field: field[0]))
