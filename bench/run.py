@@ -1,0 +1,180 @@
+"""Measures calls without a router, through Trestle and through Envoy, by turns; see --help."""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+
+import memory
+import table
+from peers import Echo, Failed, all_peers
+
+WORKLOADS = "64/1/1,64/16/1,64/128/1,64/16/16,4096/16/1,65536/16/1,64/16/1@5000"
+ABOUT = """\
+Measures echo calls over framed binary Thrift: `direct` from the load driver to the backend, through
+`trestle`, and through `envoy` where that is on the PATH. All of them run at the same time; rounds
+take turns in changing order, and each figure is the median of the rounds. Every reply is checked.
+
+A workload is BYTES/CONNECTIONS/IN FLIGHT: the size of the payload, connections of the client, calls
+on each at the same time. With @RATE, calls are made at that many a second, whatever becomes of
+those before, and a latency counts from the time at which its call was due.
+
+cpu us is the CPU time of the router, user and system, for each call: the figure that holds on a
+machine where something else runs. Calls a second and latencies do not."""
+
+
+def workload(text):
+    try:
+        shape, _, rate = text.partition("@")
+        payload, connections, in_flight = map(int, shape.split("/"))
+        rate = float(rate or 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not BYTES/CONNECTIONS/IN_FLIGHT[@RATE]") from None
+    if payload < 0 or connections < 1 or in_flight < 1 or rate < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' has a number that is too small")
+    return {"text": text, "args": ["--payload", payload, "--connections", connections,
+                                   "--in-flight", in_flight, "--rate", rate]}
+
+
+def list_of(kind):
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def named_command(text):
+    name, equals, command = text.partition("=")
+    if not equals or "{listen}" not in command or "{backend}" not in command:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=COMMAND with {{listen}} and {{backend}}")
+    return name, command
+
+
+def parse():
+    p = argparse.ArgumentParser(prog="script/bench", description=ABOUT,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=float, default=2, help="the counted window of a run (2)")
+    p.add_argument("--warmup", type=float, default=0.5, help="seconds before it (0.5)")
+    p.add_argument("--workloads", type=list_of(workload), default=WORKLOADS, metavar="LIST",
+                   help=WORKLOADS)
+    p.add_argument("--workers", type=list_of(int), default=[1], metavar="N[,N]",
+                   help="worker threads of trestle; for each number a router of its own (1)")
+    p.add_argument("--max-in-flight", type=int, default=1, metavar="N",
+                   help="trestle's hostConnectionPool.maxInFlight (1)")
+    p.add_argument("--pin", type=int, metavar="CORE",
+                   help="run everything on this core: the steadiest CPU figures")
+    p.add_argument("--threads", type=int, default=1, help="of the load driver (1)")
+    p.add_argument("--also", type=named_command, action="append", default=[], metavar="NAME=COMMAND",
+                   help="one more relay: its command, with {listen} and {backend} for the ports")
+    p.add_argument("--no-envoy", action="store_true")
+    p.add_argument("--json", metavar="FILE", help="every run as a line of JSON")
+    p.add_argument("--memory", action="store_true",
+                   help="resident memory at the start, with idle connections, and after a burst")
+    p.add_argument("--idle", type=int, default=10000, metavar="N",
+                   help="idle connections for --memory (10000)")
+    p.add_argument("--bin", default="build/bin", help=argparse.SUPPRESS)
+    options = p.parse_args()
+    options.bin = os.path.abspath(options.bin)
+    return options
+
+
+class Bench:
+    def __init__(self, options, folder, closing):
+        self.options = options
+        self.backend = Echo("echo", folder)
+        closing.callback(self.backend.stop)
+        self.backend.start(options)
+        self.peers = all_peers(options, folder)
+        for peer in self.peers:
+            closing.callback(peer.stop)
+            peer.start(options, self.backend)
+            self.load(peer, ["--connections", 2, "--payload", 100000], 0.2, 0)
+
+    def load(self, peer, args, seconds, warmup):
+        """One run of the load driver. A wrong reply ends everything: it would have no figures."""
+        command = [os.path.join(self.options.bin, "bench_load"), "--port", peer.port,
+                   "--seconds", seconds, "--warmup", warmup, "--threads", self.options.threads, *args]
+        if peer.cpu:
+            command += ["--watch", ",".join(map(str, peer.pids()))]
+        with OtherWork([p for p in (self.backend, *self.peers) if hasattr(p, "process")]) as other:
+            run = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                                 check=False, timeout=seconds + warmup + 60)
+        self.backend.check()
+        peer.check()
+        try:
+            answer = json.loads(run.stdout)
+        except ValueError:
+            raise Failed(f"bench_load ended with {run.returncode}: {run.stderr}") from None
+        if run.returncode != 0 or answer["calls"] == 0:
+            raise Failed(f"{peer.name}: {answer['errors']} errors, {answer['calls']} calls; the first "
+                         f"error: {answer['first_error'] or 'none, no reply came'}")
+        return {**answer, "peer": peer.name, "other_cores": other.cores}
+
+    def rounds(self):
+        """Every run, workload by workload."""
+        for shape in self.options.workloads:
+            for number in range(self.options.rounds):
+                turn = number % len(self.peers)
+                for peer in self.peers[turn:] + self.peers[:turn]:
+                    yield {"workload": shape["text"], "round": number,
+                           **self.load(peer, shape["args"], self.options.seconds,
+                                       self.options.warmup)}
+
+
+class OtherWork:
+    """How many cores something else kept busy meanwhile."""
+
+    def __init__(self, ours):
+        self.ours, self.cores = ours, 0
+
+    def now(self):
+        with open("/proc/stat", encoding="ascii") as stat:
+            ticks = [int(part) for part in stat.readline().split()[1:9]]
+        busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ours = children.ru_utime + children.ru_stime + sum(p.cpu_seconds() for p in self.ours)
+        return busy - ours, sum(ticks) / os.sysconf("SC_CLK_TCK") / os.cpu_count()
+
+    def __enter__(self):
+        self.before = self.now()
+        return self
+
+    def __exit__(self, *_):
+        now = self.now()
+        self.cores = max(0, (now[0] - self.before[0]) / max(0.01, now[1] - self.before[1]))
+
+
+def measure(options, folder, closing):
+    bench = Bench(options, folder, closing)
+    out = closing.enter_context(open(options.json, "w", encoding="utf-8")) if options.json else None
+    count = len(options.workloads) * len(bench.peers) * options.rounds
+    print(f"{count} runs, about {count * (options.seconds + options.warmup + 0.1):.0f} s",
+          file=sys.stderr)
+    runs = []
+    for run in bench.rounds():
+        runs.append(run)
+        if out:
+            print(json.dumps(run), file=out, flush=True)
+    table.show(runs, [peer.name for peer in bench.peers])
+
+
+def main():
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.pin is not None:
+        os.sched_setaffinity(0, {options.pin})  # inherited by all that is started
+    try:
+        with contextlib.ExitStack() as closing:
+            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="trestle-bench-"))
+            (memory.measure if options.memory else measure)(options, folder, closing)
+    except Failed as why:
+        sys.exit(f"script/bench: {why}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
