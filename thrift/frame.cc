@@ -2,45 +2,19 @@
 
 #include <string_view>
 
+#include "thrift/lookalike.h"
+
 namespace trestle::thrift {
 namespace {
-
-// What other protocols have where a frame has its length.
-struct Lookalike {
-  std::string_view start;
-  const char* what;
-};
-constexpr Lookalike kLookalikes[] = {
-    {"GET ", "HTTP"},
-    {"POST", "HTTP"},
-    {"PUT ", "HTTP"},
-    {"HEAD", "HTTP"},
-    {"DELE", "HTTP"},
-    {"OPTI", "HTTP"},
-    {"PATC", "HTTP"},
-    {"CONN", "HTTP"},
-    {"TRAC", "HTTP"},
-    {"PRI ", "HTTP/2"},
-    {"HTTP", "an HTTP response"},
-    {"\x16\x03", "a TLS hello"},
-    {"\x15\x03", "a TLS alert"},
-    {"\x80\x01", "unframed binary Thrift"},
-};
-
-const char* LooksLike(std::string_view bytes) {
-  for (const Lookalike& other : kLookalikes) {
-    if (bytes.substr(0, other.start.size()) == other.start) return other.what;
-  }
-  if (bytes[0] == '\x82' && (bytes[1] & 0x1f) == 1) return "unframed compact Thrift";
-  return nullptr;
-}
 
 std::string Reason(std::string_view head, uint32_t length, uint32_t max) {
   if (length == 0) return "a frame of no bytes";
   std::string why = length > INT32_MAX ? "a frame of negative length"
                                        : "a frame of " + std::to_string(length) +
                                              " bytes, over the bound of " + std::to_string(max);
-  if (const char* what = LooksLike(head)) why += std::string(" (looks like ") + what + ")";
+  const char* looks = LooksLikeStranger(head);
+  if (!looks) looks = LooksLikeUnframed(head);
+  if (looks) why += std::string(" (") + looks + ")";
   return why;
 }
 

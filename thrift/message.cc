@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "thrift/frame.h"
+#include "thrift/lookalike.h"
 #include "thrift/reader.h"
 
 namespace trestle::thrift {
@@ -24,13 +25,12 @@ bool Starts(std::string_view bytes, std::string_view with) {
 // Says what stands where the version should: for the log of whoever connected the wrong peers.
 const char* BadVersion(Protocol protocol, std::string_view bytes) {
   using namespace std::string_view_literals;
-  if (Starts(bytes, "\x0f\xff"sv)) return "looks like THeader, not supported yet";
+  if (HeaderStart(bytes)) return kLooksLikeHeader;
   if (Starts(bytes, "\x7f\x00\x00\x01"sv)) return "bad version (looks like ThriftMux)";
   if (protocol == Protocol::kCompact) {
-    return Starts(bytes, "\x80\x01"sv) ? "bad version (looks like binary, not compact)"
-                                       : "bad version";
+    return BinaryStart(bytes) ? "bad version (looks like binary, not compact)" : "bad version";
   }
-  if (bytes.size() >= 2 && bytes[0] == kCompactId && (bytes[1] & 0x1f) == kCompactVersion) {
+  if (CompactStart(bytes)) {
     return "bad version (looks like compact, not binary)";
   }
   return "bad version";
@@ -44,10 +44,12 @@ DecodeResult ShortBinary(std::string_view bytes) {
   return NeedMore();
 }
 
-// `name~4 type:1 seqid:4`. Its first byte is 0, since no name is that long.
+// `name~4 type:1 seqid:4`. Its first byte is 0, since no name is that long. A frame's length looks
+// just so, and then the name begins like a message.
 DecodeResult DecodeOldBinary(std::string_view bytes, Envelope* out) {
   if (bytes.size() < 4) return NeedMore();
   const uint32_t length = ReadU32(bytes.data());
+  if (const char* framed = LooksLikeFramed(bytes)) return Malformed(framed);
   if (length > kMaxNameBytes) return Malformed(kNameTooLong);
   if (bytes.size() < 9 + length) return NeedMore();
   const auto type = static_cast<uint8_t>(bytes[4 + length]);

@@ -6,28 +6,6 @@
 namespace trestle::thrift {
 namespace {
 
-// Bytes of a value whose size its type tells; 0 if it does not.
-uint32_t FixedSize(Protocol protocol, Type type) {
-  const bool binary = protocol == Protocol::kBinary;
-  switch (type) {
-    case Type::kBool:
-    case Type::kByte:
-      return 1;
-    case Type::kI16:
-      return binary ? 2 : 0;
-    case Type::kI32:
-      return binary ? 4 : 0;
-    case Type::kI64:
-      return binary ? 8 : 0;
-    case Type::kDouble:
-      return 8;
-    case Type::kUuid:
-      return 16;
-    default:
-      return 0;
-  }
-}
-
 int64_t Unzigzag(uint64_t v) { return static_cast<int64_t>((v >> 1) ^ (~(v & 1) + 1)); }
 
 }  // namespace
@@ -57,7 +35,7 @@ bool Reader::Fail(const char* why) {
 bool Reader::Has(uint64_t n) {
   if (!ok()) return false;
   if (n <= bytes_.size() - at_ && at_ + n <= limit_) return true;
-  if (at_ + n > limit_) return Fail("longer than its bound");
+  if (at_ + n > limit_) return Fail(kOverBound);
   result_ = {Outcome::kNeedMore};
   return false;
 }
@@ -276,6 +254,13 @@ bool Reader::Skip(const Field& field, int depth) {
   if (!ok()) return false;
   if (protocol_ == Protocol::kCompact && field.type == Type::kBool) return true;
   return SkipValue(field.type, depth);
+}
+
+bool Reader::Raw(const Field& field, int depth, std::string_view* value) {
+  const uint64_t from = at_;
+  if (!Skip(field, depth)) return false;
+  *value = bytes_.substr(from, at_ - from);
+  return true;
 }
 
 bool Reader::SkipFields(int depth) {

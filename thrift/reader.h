@@ -35,6 +35,16 @@ enum class Type : uint8_t {
 bool BinaryType(uint8_t wire, Type* type);
 bool CompactType(uint8_t wire, Type* type);
 
+// Bytes of a value whose size its type tells; 0 if it does not.
+inline uint32_t FixedSize(Protocol protocol, Type type) {
+  static constexpr uint8_t kBinary[] = {0, 0, 1, 1, 8, 0, 2, 0, 4, 0, 8, 0, 0, 0, 0, 0, 16};
+  static constexpr uint8_t kCompact[] = {0, 0, 1, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16};
+  return (protocol == Protocol::kBinary ? kBinary : kCompact)[static_cast<uint8_t>(type)];
+}
+
+// The reason for what goes over the limit given.
+inline constexpr char kOverBound[] = "longer than its bound";
+
 // The header of a field. One Field{} goes through all fields of one struct: compact ids are written
 // as steps from the one before.
 struct Field {
@@ -60,6 +70,8 @@ class Reader {
   bool List(Type* element, uint32_t* count);
   // Walks over the value of a field of a struct that is `depth` deep (the outermost one: 1).
   bool Skip(const Field& field, int depth);
+  // The same, and gives the value's bytes as they are; a compact bool has none.
+  bool Raw(const Field& field, int depth, std::string_view* value);
   // Walks over all fields of a struct up to its stop byte.
   bool SkipFields(int depth);
   // Walks over what follows the head of a list or set that is `depth` deep.
