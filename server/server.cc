@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/thrift_session.h"
@@ -10,6 +11,10 @@ namespace trestle::server {
 namespace {
 
 constexpr size_t kMaxFreeCalls = 1024;
+// How often it is looked whether those held back can go on, and about how many bytes each of them
+// may then bring with its next read.
+constexpr auto kLookAgain = std::chrono::milliseconds(10);
+constexpr size_t kReadBytes = 64 * 1024;
 constexpr auto kLogEvery = std::chrono::seconds(10);
 
 }  // namespace
@@ -25,13 +30,19 @@ ServerMetrics::ServerMetrics(base::Scope* s)
       malformed(s->counter("malformed")),
       received_bytes(s->counter("received_bytes")),
       sent_bytes(s->counter("sent_bytes")),
+      broken_replies(s->counter("broken_replies")),
       connections(s->gauge("connections")),
+      held_back(s->gauge("held_back")),
       request_bytes(s->histogram("request_payload_bytes")),
       response_bytes(s->histogram("response_payload_bytes")),
       connection_requests(s->histogram("connection_requests")) {}
 
 Server::Server(net::EventLoop* loop, Options options, call::Handler* handler, base::Scope* scope)
-    : loop_(loop), options_(std::move(options)), handler_(handler), metrics_(scope) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      handler_(handler),
+      metrics_(scope),
+      look_again_(loop, [this] { LetOn(); }) {}
 
 Server::~Server() {
   CloseAll();
@@ -52,10 +63,43 @@ void Server::Accept(std::unique_ptr<net::Transport> transport) {
   session->Start();
 }
 
-void Server::Reconfigure(Options options) { options_ = std::move(options); }
+void Server::Reconfigure(Options options) {
+  options_ = std::move(options);
+  auto all = sessions_;
+  for (ThriftSession* s : all) s->OnReconfigured();
+}
+
+void Server::HoldBack(ThriftSession* session) {
+  if (session->held_back_) return;
+  session->held_back_ = true;
+  session->held_at_ = held_back_.insert(held_back_.end(), session);
+  metrics_.held_back->Add(1);
+  if (!look_again_.armed()) look_again_.Arm(kLookAgain);
+}
+
+void Server::Free(ThriftSession* session) {
+  if (!session->held_back_) return;
+  session->held_back_ = false;
+  held_back_.erase(session->held_at_);
+  metrics_.held_back->Add(-1);
+}
+
+// Only as many as may bring what there is room for: all at once would fill it in one turn.
+void Server::LetOn() {
+  const size_t bound = options_.max_buffered_bytes / 4 * 3;
+  const size_t held = base::Block::BytesOnThread();
+  size_t most = held <= bound ? (bound - held) / kReadBytes + 1 : 0;
+  for (most = std::min(most, held_back_.size()); most > 0 && !held_back_.empty(); most--) {
+    ThriftSession* session = held_back_.front();
+    Free(session);
+    session->OnMemory();
+  }
+  if (!held_back_.empty()) look_again_.Arm(kLookAgain);
+}
 
 void Server::Remove(ThriftSession* session) {
   if (sessions_.erase(session) == 0) return;
+  Free(session);
   metrics_.closes->Add();
   metrics_.connections->Add(-1);
   if (on_closed) on_closed();
@@ -95,6 +139,16 @@ bool Server::Admit() {
   ++calls_;
   metrics_.calls.pending->Add(1);
   return !options_.max_concurrent || calls_ <= *options_.max_concurrent;
+}
+
+void Server::CountDialect(const thrift::Dialect& dialect) {
+  base::Counter*& cell =
+      dialects_[static_cast<size_t>(dialect.framing)][static_cast<size_t>(dialect.protocol)];
+  if (!cell) {
+    cell = metrics_.scope->counter(std::string("dialects/") + thrift::FramingName(dialect.framing) +
+                                   "_" + thrift::ProtocolName(dialect.protocol));
+  }
+  cell->Add();
 }
 
 void Server::CountBadBytes(const net::Peer& peer, const std::string& why) {

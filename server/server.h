@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -28,8 +29,8 @@ struct ServerMetrics {
   base::Scope* scope;
   call::CallMetrics calls;
   base::Counter *router_errors, *refused, *upgrades;
-  base::Counter *connects, *closes, *malformed, *received_bytes, *sent_bytes;
-  base::Gauge* connections;
+  base::Counter *connects, *closes, *malformed, *received_bytes, *sent_bytes, *broken_replies;
+  base::Gauge *connections, *held_back;
   base::Histogram *request_bytes, *response_bytes, *connection_requests;
 };
 
@@ -68,8 +69,18 @@ class Server {
   bool Admit();
   void Remove(ThriftSession* session);
   void CountBadBytes(const net::Peer& peer, const std::string& why);
+  void CountDialect(const thrift::Dialect& dialect);
+  // From three quarters of max_buffered_bytes on: who holds some is to read no more.
+  bool tight() const { return base::Block::BytesOnThread() > options_.max_buffered_bytes / 4 * 3; }
+  // Past max_buffered_bytes: no more is taken on.
+  bool full() const { return base::Block::BytesOnThread() > options_.max_buffered_bytes; }
+  // `session` reads no more until OnMemory; in the order of coming. Free() takes it back.
+  void HoldBack(ThriftSession* session);
+  void Free(ThriftSession* session);
 
  private:
+  void LetOn();
+
   net::EventLoop* loop_;
   Options options_;
   call::Handler* handler_;
@@ -77,6 +88,9 @@ class Server {
   std::unordered_set<ThriftSession*> sessions_;
   std::vector<std::unique_ptr<call::Call>> free_calls_;
   uint32_t calls_ = 0;
+  std::list<ThriftSession*> held_back_;
+  net::Timer look_again_;  // while some are held back
+  base::Counter* dialects_[2][2] = {};
   bool draining_ = false;
   std::function<void()> drained_;
   base::TimePoint last_logged_{};

@@ -3,332 +3,353 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/client_reply.h"
+#include "thrift/ttwitter.h"
+
 namespace trestle::server {
 namespace {
 
-constexpr uint32_t kLength = 4;  // bytes of a frame's length
-// Enough of a message to hold any envelope that we accept.
-constexpr uint32_t kHead = thrift::MaxEnvelopeSize(thrift::kMaxNameBytes);
-
-// How long a client has to take the last replies.
-constexpr auto kLinger = std::chrono::seconds(2);
-
-// For times that are looked at again and again while calls are in flight.
-base::Duration AtLeast(base::Duration d) { return std::max<base::Duration>(d, kLinger); }
+// A large reply is taken from its backend while no more of it than this waits for the client.
+constexpr size_t kBodyRoom = 256 * 1024;
 
 }  // namespace
 
 ThriftSession::ThriftSession(Server* server, std::unique_ptr<net::Transport> transport)
     : server_(server),
       connection_(server->loop(), std::move(transport), this),
-      frames_(server->options().max_frame_bytes),
+      reader_(server->options(), server->loop()->arena()),
       opened_(server->loop()->Now()),
       last_used_(opened_),
+      moved_(opened_),
       timer_(server->loop(), [this] { OnTimer(); }) {}
 
 ThriftSession::~ThriftSession() { CancelAll(); }
 
-void ThriftSession::Start() {
-  connection_.SetTimeouts(server_->options().read_timeout, server_->options().write_timeout);
-  connection_.Start();
-  ArmTimer();
+// --- bytes in ---
+
+bool ThriftSession::MayTake() const {
+  if (input_ == Input::kBad) return false;
+  if (body_rest_ > 0) return !body_call_ || (body_call_->request_body.sink && body_room_);
+  const Options& o = server_->options();
+  return calls_.size() < o.max_pipelined && unbound_ < o.max_pending_bindings &&
+         connection_.unsent() + waiting_bytes_ <= o.max_connection_bytes;
 }
 
+// What is only dropped costs no memory; and who holds nothing may always bring one call.
 bool ThriftSession::MayRead() const {
-  return input_ != Input::kBad && calls_.size() < server_->options().max_pipelined &&
-         connection_.unsent() + waiting_bytes_ <= server_->options().max_connection_bytes;
+  if (!MayTake()) return false;
+  if (!server_->tight() || (body_rest_ > 0 && !body_call_)) return true;
+  return connection_.unread() == 0 && connection_.unsent() == 0 && calls_.empty();
 }
 
 void ThriftSession::OnBytes(base::Buffer* in) {
-  last_used_ = server_->loop()->Now();
+  last_used_ = moved_ = Now();
   // Again while calls that end at once make room for more.
   for (bool again = true; again && !removed_;) {
     in_bytes_ = true;
-    ReadFrames(in);
-    bool full = !MayRead();
+    ReadMessages(in);
+    const bool full = !MayTake();
     in_bytes_ = false;
     WriteReady();
-    again = full && MayRead() && !connection_.closed();
+    again = full && !in->empty() && MayTake() && !connection_.closed();
   }
   if (removed_ || connection_.closed()) return;
-  if (!MayRead() || (draining_ && !calls_.empty())) {
-    connection_.PauseReading();
-  } else if (input_ == Input::kEnded && !in->empty()) {
-    Bad("ended in the middle of a frame");
+  if (input_ == Input::kEnded && CutOff()) Bad("ended in the middle of a message");
+  if (partial_ && server_->full() && in->size() > server_->options().stream_threshold) {
+    Bad("over maxBufferedBytes with " + std::to_string(in->size()) +
+        " bytes of a message that has to be held until whole");
   }
+  if (removed_) return;
+  if (input_ == Input::kBad) in->Clear();
+  if (!MayRead() || (draining_ && !calls_.empty() && body_rest_ == 0)) Pause();
+  WatchGaps();
   CloseIfDone();
 }
 
-void ThriftSession::ReadFrames(base::Buffer* in) {
-  while (MayRead() && !connection_.closed()) {
-    base::Buffer frame;
-    thrift::Outcome outcome = frames_.Next(in, &frame);
-    if (outcome == thrift::Outcome::kNeedMore) return;
-    if (outcome == thrift::Outcome::kMalformed) return Bad(frames_.why());
-    if (!OnFrame(std::move(frame))) return;
+void ThriftSession::ReadMessages(base::Buffer* in) {
+  partial_ = false;
+  while (!in->empty() && MayTake() && !connection_.closed()) {
+    if (body_rest_ > 0) {
+      PassBody(in);
+      continue;
+    }
+    const bool told = reader_.dialect().has_value();
+    thrift::Outcome outcome = reader_.Next(in);
+    if (!told && reader_.dialect()) server_->CountDialect(*reader_.dialect());
+    if (outcome == thrift::Outcome::kNeedMore) {
+      partial_ = true;
+      return;
+    }
+    if (outcome == thrift::Outcome::kMalformed) return Bad(reader_.why());
+    auto call = server_->TakeCall();
+    if (!reader_.Take(call.get())) return Bad(reader_.why());
+    if (!reader_.upgraded() && call->method == thrift::kUpgradeMethod && !call->oneway()) {
+      AnswerUpgrade(std::move(call));
+    } else {
+      Begin(std::move(call));
+    }
   }
 }
 
-bool ThriftSession::OnFrame(base::Buffer frame) {
-  auto call = server_->TakeCall();
-  call->request_bytes = static_cast<uint32_t>(frame.size());
-  call->protocol = server_->options().dialect.protocol.value_or(thrift::Protocol::kBinary);
-  thrift::DecodeResult header{thrift::Outcome::kOk};
-  if (upgraded_) header = ReadHeader(&frame, call.get());
-  if (header.outcome != thrift::Outcome::kOk) {
-    Bad(std::string("TTwitter header: ") + header.why);
-    return false;
-  }
-  auto head = static_cast<uint32_t>(std::min<size_t>(frame.size(), kLength + kHead));
-  std::string_view bytes(frame.Front(head), head);
-  thrift::DecodeResult r =
-      thrift::DecodeEnvelope(call->protocol, bytes.substr(kLength), &call->envelope);
-  if (r.outcome != thrift::Outcome::kOk) {
-    Bad(r.outcome == thrift::Outcome::kNeedMore ? "a frame too short for its message" : r.why);
-    return false;
-  }
-  thrift::MessageType type = call->envelope.type;
-  if (type != thrift::MessageType::kCall && type != thrift::MessageType::kOneway) {
-    Bad("a message that is neither call nor oneway");
-    return false;
-  }
-  call->method.assign(call->envelope.name);
-  call->envelope.name = call->method;
-  call->request = std::move(frame);
-  if (!upgraded_ && call->method == thrift::kUpgradeMethod && !call->oneway()) {
-    AnswerUpgrade(std::move(call));
-  } else {
-    Begin(std::move(call));
-  }
-  return true;
+// Hands on, or drops, what is here of a large request.
+void ThriftSession::PassBody(base::Buffer* in) {
+  const size_t n = std::min<uint64_t>(in->size(), body_rest_);
+  body_rest_ -= n;
+  server_->metrics().received_bytes->Add(n);
+  if (half_closed_ != base::TimePoint{}) half_closed_ = Now();  // its end came ahead of these
+  if (!body_call_) return in->TrimFront(n);
+  call::Call* call = body_call_;
+  call->request_body.rest = body_rest_;
+  if (body_rest_ == 0) body_call_ = nullptr;
+  body_room_ = call->request_body.sink->OnBody(call, in->Split(n));
 }
 
-// Cuts the RequestHeader off the front and gives the message a length of its own.
-thrift::DecodeResult ThriftSession::ReadHeader(base::Buffer* frame, call::Call* call) {
-  auto head = static_cast<uint32_t>(
-      std::min<size_t>(frame->size(), kLength + size_t{thrift::kMaxHeaderBytes}));
-  std::string_view bytes(frame->Front(head), head);
-  uint32_t size = 0;
-  call->header.emplace();
-  thrift::DecodeResult r =
-      thrift::DecodeRequestHeader(call->protocol, bytes.substr(kLength), &*call->header, &size);
-  if (r.outcome == thrift::Outcome::kNeedMore) return {thrift::Outcome::kMalformed, "cut off"};
-  if (r.outcome != thrift::Outcome::kOk) return r;
-  call->header_bytes = frame->Split(kLength + size);
-  call->with_header = true;
-  base::Slice length = server_->loop()->arena()->Allot(kLength);
-  thrift::WriteU32(length.data(), static_cast<uint32_t>(frame->size()));
-  frame->Prepend(std::move(length));
-  if (server_->options().clear_context) call->header.reset();
-  return r;
+void ThriftSession::OnBodyRoom(call::Call* call) {
+  if (call != body_call_) return;
+  body_room_ = true;
+  if (!in_bytes_) Resume();
 }
 
 void ThriftSession::AnswerUpgrade(std::unique_ptr<call::Call> call) {
   server_->metrics().upgrades->Add();
   server_->Admit();  // given back with the reply
   call::Call* c = call.get();
-  calls_.push_back(std::move(call));
-  std::string reply = thrift::EncodeUpgradeReply(c->protocol, c->envelope.seqid);
-  base::Slice frame =
-      server_->loop()->arena()->Allot(kLength + static_cast<uint32_t>(reply.size()));
-  thrift::WriteU32(frame.data(), static_cast<uint32_t>(reply.size()));
-  std::copy(reply.begin(), reply.end(), frame.data() + kLength);
-  c->Reply(base::Buffer(std::move(frame)), thrift::ReplyKind::kUnknown);
-  upgraded_ = true;
+  body_rest_ = c->request_body.rest;
+  calls_.PushBack(std::move(call));
+  c->Reply(UpgradeFrame(*c, server_->loop()->arena()), thrift::ReplyKind::kUnknown);
+  reader_.Upgrade();
 }
 
 void ThriftSession::Begin(std::unique_ptr<call::Call> call) {
   ServerMetrics& m = server_->metrics();
-  m.received_bytes->Add(call->request_bytes);
-  m.request_bytes->Record(call->request_bytes);
-  ++served_;
+  const Options& o = server_->options();
   call::Call* c = call.get();
-  c->start = server_->loop()->Now();
+  m.received_bytes->Add(c->request_bytes - c->request_body.rest);
+  m.request_bytes->Record(c->request_bytes);
+  ++served_;
+  c->start = Now();
   c->sink = this;
-  if (!server_->options().dest.empty()) c->default_dest = &server_->options().dest;
-  calls_.push_back(std::move(call));
-  if (server_->Admit()) {
-    server_->handler()->Handle(c);
-    return;
+  if (o.clear_context) c->DropHeader();
+  if (!o.dest.empty()) c->default_dest = &o.dest;
+  calls_.PushBack(std::move(call));
+  if (c->streamed) {
+    body_rest_ = c->request_body.rest;
+    body_call_ = c;
+    body_room_ = true;
+    c->request_body.source = this;
   }
-  m.refused->Add();
-  c->Fail(call::Step::kIdentify,
-          base::Status(base::Code::kRefused, "over maxConcurrentRequests of this server"));
+  const char* refused = nullptr;
+  if (server_->full()) refused = "over maxBufferedBytes";
+  if (!server_->Admit()) refused = "over maxConcurrentRequests of this server";
+  if (refused) {
+    m.refused->Add();
+    return c->Fail(call::Step::kIdentify, base::Status(base::Code::kRefused, refused));
+  }
+  server_->handler()->Handle(c);
+  if (!removed_ && !c->ended() && c->step == call::Step::kBind) ++unbound_;
 }
 
-void ThriftSession::OnEnded(call::Call* call) {
-  Count(*call);
-  if (call->end() == call::End::kCancelled) return;  // CancelAll has it
-  if (in_bytes_ || removed_ || connection_.closed()) return;
-  if (calls_.front().get() != call) {
-    // It waits for its turn; let it not hold on to read memory meanwhile.
-    call->reply.Compact();
-    call->waiting_bytes = call->reply.size();
-    waiting_bytes_ += call->waiting_bytes;
-    if (!MayRead()) connection_.PauseReading();
-    return;
-  }
-  WriteReady();
-  Resume();
-  if (!removed_) CloseIfDone();
+void ThriftSession::OnBound(call::Call* call) {
+  CountUnbound(call);
+  // Not at once: whoever tells it is about to go on with the call.
+  if (connection_.paused()) server_->loop()->AtTurnEnd(this);
 }
 
-void ThriftSession::WriteReady() {
-  while (!calls_.empty() && calls_.front()->ended() && !connection_.closed()) {
-    last_used_ = server_->loop()->Now();
-    auto call = std::move(calls_.front());
-    calls_.pop_front();
-    waiting_bytes_ -= call->waiting_bytes;
-    WriteReply(call.get());
-    server_->GiveBack(std::move(call));
+void ThriftSession::CountUnbound(const call::Call* bound) {
+  unbound_ = 0;
+  for (uint32_t i = 0; i < calls_.size(); i++) {
+    const call::Call* c = calls_.at(i);
+    if (c != bound && !c->ended() && c->step == call::Step::kBind) ++unbound_;
   }
-}
-
-void ThriftSession::WriteReply(call::Call* call) {
-  if (call->end() == call::End::kOneway || call->oneway()) return;
-  base::Buffer frame = std::move(call->reply);
-  if (call->end() == call::End::kFailed) {
-    std::string text = thrift::EncodeApplicationException(
-        call->protocol, call::BareMethod(call->method), call->envelope.seqid,
-        base::RowOf(call->failed_code).thrift_type, call->failure);
-    base::Slice slice =
-        server_->loop()->arena()->Allot(kLength + static_cast<uint32_t>(text.size()));
-    thrift::WriteU32(slice.data(), static_cast<uint32_t>(text.size()));
-    std::copy(text.begin(), text.end(), slice.data() + kLength);
-    frame = base::Buffer(std::move(slice));
-  }
-  if (call->with_header) {
-    // The call came with a header (those up to the upgrade did not): so does its reply, an empty
-    // ResponseHeader of one stop byte.
-    uint32_t message = static_cast<uint32_t>(frame.size()) - kLength;
-    frame.TrimFront(kLength);
-    base::Slice head = server_->loop()->arena()->Allot(kLength + 1);
-    thrift::WriteU32(head.data(), message + 1);
-    head.data()[kLength] = thrift::kEmptyResponseHeader[0];
-    frame.Prepend(std::move(head));
-  }
-  ServerMetrics& m = server_->metrics();
-  m.sent_bytes->Add(frame.size());
-  m.response_bytes->Record(frame.size());
-  connection_.Write(std::move(frame));
-}
-
-void ThriftSession::Count(const call::Call& call) {
-  ServerMetrics& m = server_->metrics();
-  m.calls.Record(call, call.start, server_->loop()->Now());
-  if (call.end() == call::End::kFailed && !call.oneway()) m.router_errors->Add();
 }
 
 void ThriftSession::Bad(const std::string& why) {
   if (input_ == Input::kBad) return;
   input_ = Input::kBad;
+  partial_ = false;
   server_->CountBadBytes(connection_.peer(), why);
+  CutBody();
 }
 
-void ThriftSession::OnEnd() {
-  if (input_ == Input::kOpen) input_ = Input::kEnded;
-  if (connection_.unread() > 0 && !connection_.paused()) Bad("ended in the middle of a frame");
-  OnHalfClosed();
-  if (!removed_ && !connection_.closing()) CloseIfDone();
+// The rest of the large request, which is that of the last call, will not come.
+void ThriftSession::CutBody() {
+  body_rest_ = 0;
+  if (!body_call_) return;
+  if (std::exchange(body_call_, nullptr) == replying_) return Abandon();
+  auto call = calls_.PopBack();
+  waiting_bytes_ -= call->waiting_bytes;
+  call->Cancel();
+  server_->GiveBack(std::move(call));
 }
 
-void ThriftSession::OnHalfClosed() {
-  if (half_closed_ == base::TimePoint{}) half_closed_ = server_->loop()->Now();
-  if (server_->options().on_half_close == Options::OnHalfClose::kCancel) {
-    CancelAll();
-    return Finish();
-  }
-  ArmTimer();
+bool ThriftSession::CutOff() const { return body_rest_ > 0 ? connection_.unread() == 0 : partial_; }
+
+void ThriftSession::Pause() {
+  connection_.PauseReading();
+  if (MayTake() && !MayRead()) HoldBack();
 }
 
-void ThriftSession::OnGone(const base::Status&) { Abandon(); }
+void ThriftSession::HoldBack() {
+  if (held_back_) return;
+  server_->HoldBack(this);
+  moved_ = Now();
+  WatchGaps();
+}
 
-void ThriftSession::OnFlushed() { Resume(); }
-
-// Reads on after a pause; when draining, only what is here already.
+// Reads on after a pause. Where memory is short, or when draining, only what is here already.
 void ThriftSession::Resume() {
-  if (!connection_.paused() || !MayRead()) return;
-  if (!draining_ || connection_.unread() > 0) connection_.ResumeReading();
+  if (removed_ || !connection_.paused() || !MayTake()) return;
+  const bool here = connection_.unread() > 0 && !partial_;
+  if (!here && !MayRead()) return HoldBack();
+  if (draining_ && connection_.unread() == 0 && body_rest_ == 0) return;
+  server_->Free(this);
+  moved_ = Now();
+  connection_.ResumeReading();
 }
 
-// Frames that are here already are served; no more are read, or a client that always has a call in
-// flight would never be done.
-void ThriftSession::Drain() {
-  draining_ = true;
-  if (!calls_.empty()) connection_.PauseReading();
+// --- replies out ---
+
+void ThriftSession::OnEnded(call::Call* call) {
+  Count(*call);
+  if (call == body_call_) body_call_ = nullptr;
+  if (unbound_ > 0) CountUnbound(nullptr);
+  // A cancelled one is with whoever cancelled it.
+  if (call->end() == call::End::kCancelled || removed_ || connection_.closed()) return;
+  const bool whole = call->end() == call::End::kReplied && call->reply_body.whole();
+  if (call->reply_begun() && !whole && (call == replying_ || call->end() == call::End::kReplied)) {
+    return BreakReply();
+  }
+  if (call->end() == call::End::kFailed) call->reply.Clear();  // it may have begun
+  if (call != replying_) KeepForItsTurn(call);
+  Settle();
+}
+
+void ThriftSession::OnReplyBegun(call::Call* call) {
+  if (removed_ || connection_.closed()) return;
+  KeepForItsTurn(call);
+  Settle();
+}
+
+void ThriftSession::KeepForItsTurn(call::Call* call) {
+  const bool next = calls_.front() == call;
+  if (next && !in_bytes_ && !writing_) return;
+  // Let what has to wait for another call not hold on to read memory meanwhile.
+  if (!next && !calls_.front()->ended()) call->reply.Compact();
+  waiting_bytes_ -= call->waiting_bytes;
+  call->waiting_bytes = call->reply.size() + call->failure.size();
+  waiting_bytes_ += call->waiting_bytes;
+}
+
+// Does what has become possible.
+void ThriftSession::Settle() {
+  if (in_bytes_ || writing_) return;
+  WriteReady();
+  Resume();
+  if (removed_ || connection_.closed()) return;
+  if (!connection_.paused() && !MayRead()) {
+    Pause();
+    WatchGaps();
+  }
   CloseIfDone();
 }
 
-// Closes the connection when nothing more can come of it.
-void ThriftSession::CloseIfDone() {
-  if (removed_ || !calls_.empty()) return;
-  bool unread_calls = connection_.paused() && connection_.unread() > 0 && input_ != Input::kBad;
-  if (unread_calls) return;
-  if (input_ != Input::kOpen || (draining_ && connection_.unread() == 0)) return Finish();
-  // Half a frame has a while to become whole.
-  if (draining_ && !std::exchange(lingering_, true)) timer_.Arm(kLinger);
-}
-
-// Writes what is left and goes.
-void ThriftSession::Finish() {
-  bool nothing_left = connection_.unsent() == 0 && (connection_.ended() || input_ != Input::kBad);
-  if (connection_.closed() || nothing_left) return Abandon();
-  if (connection_.closing()) return;
-  connection_.CloseAfterWrites();
-  timer_.Arm(kLinger);
-}
-
-void ThriftSession::OnClosed() { Abandon(); }
-
-void ThriftSession::Abandon() {
-  if (removed_) return;
-  removed_ = true;
-  connection_.Close();
-  CancelAll();
-  server_->metrics().connection_requests->Record(served_);
-  timer_.Cancel();
-  server_->Remove(this);
-}
-
-void ThriftSession::CancelAll() {
-  while (!calls_.empty()) {
-    auto call = std::move(calls_.front());
-    calls_.pop_front();
-    call->Cancel();
+void ThriftSession::WriteReady() {
+  if (writing_) return;
+  writing_ = true;
+  while (!calls_.empty() && !connection_.closed()) {
+    call::Call* next = calls_.front();
+    if (!next->ended()) {
+      if (!next->reply_begun() || next == replying_) break;
+      StartReply(next);
+      continue;
+    }
+    last_used_ = Now();
+    auto call = calls_.PopFront();
+    waiting_bytes_ -= call->waiting_bytes;
+    WriteReply(call.get());
     server_->GiveBack(std::move(call));
   }
+  writing_ = false;
 }
 
-// The earliest of: half-close, idle and life time.
-void ThriftSession::ArmTimer() {
-  const Options& o = server_->options();
-  std::optional<base::TimePoint> at;
-  auto sooner = [&at](base::TimePoint t) { at = at ? std::min(*at, t) : t; };
-  if (half_closed_ != base::TimePoint{}) sooner(half_closed_ + o.half_close_timeout);
-  if (o.idle_time) sooner(last_used_ + (calls_.empty() ? *o.idle_time : AtLeast(*o.idle_time)));
-  if (o.life_time) {
-    base::TimePoint end = opened_ + *o.life_time;
-    sooner(old_ ? std::max(end, server_->loop()->Now()) + AtLeast(o.half_close_timeout) : end);
+void ThriftSession::WriteReply(call::Call* call) {
+  ServerMetrics& m = server_->metrics();
+  if (call == replying_) {
+    replying_ = nullptr;
+    m.response_bytes->Record(reply_bytes_);
+    return;
   }
-  if (at && !removed_) timer_.ArmAt(*at);
+  if (call->end() == call::End::kOneway || call->oneway()) return;
+  base::Arena* arena = server_->loop()->arena();
+  base::Buffer frame =
+      call->end() == call::End::kFailed ? FailureFrame(*call, arena) : std::move(call->reply);
+  frame = ForClient(*call, reader_.dialect()->framing, std::move(frame), arena);
+  m.sent_bytes->Add(frame.size());
+  m.response_bytes->Record(frame.size());
+  connection_.Write(std::move(frame));
 }
 
-void ThriftSession::OnTimer() {
-  const Options& o = server_->options();
-  base::TimePoint now = server_->loop()->Now();
-  bool half_close_over =
-      half_closed_ != base::TimePoint{} && now >= half_closed_ + o.half_close_timeout;
-  if (half_close_over || connection_.closed() || connection_.closing()) return Abandon();
-  bool idle = o.idle_time && calls_.empty() && now >= last_used_ + *o.idle_time;
-  bool was_old = std::exchange(old_, o.life_time && now >= opened_ + *o.life_time);
-  if (idle || old_) draining_ = true;
-  // Half a frame keeps it no longer: its client was silent, or had a while to send the rest.
-  bool drained = server_->draining() && calls_.empty();
-  if (idle || drained || (was_old && calls_.empty())) return Finish();
-  CloseIfDone();
-  if (removed_ || connection_.closing()) return;
-  if (!calls_.empty()) last_used_ = now;
-  ArmTimer();
+// The turn of a large reply has come.
+void ThriftSession::StartReply(call::Call* call) {
+  waiting_bytes_ -= std::exchange(call->waiting_bytes, 0);
+  base::Buffer head = ForClient(*call, reader_.dialect()->framing, std::move(call->reply),
+                                server_->loop()->arena());
+  reply_bytes_ = head.size();
+  server_->metrics().sent_bytes->Add(head.size());
+  connection_.Write(std::move(head));
+  replying_ = call;
+  call->reply_body.sink = this;
+  wants_body_ = true;
+  server_->loop()->AtTurnEnd(this);
+  AskForBody();
+}
+
+bool ThriftSession::OnBody(call::Call* call, base::Buffer bytes) {
+  if (call != replying_) return false;
+  last_used_ = Now();
+  if (half_closed_ != base::TimePoint{}) half_closed_ = last_used_;
+  reply_bytes_ += bytes.size();
+  server_->metrics().sent_bytes->Add(bytes.size());
+  connection_.Write(std::move(bytes));
+  server_->loop()->AtTurnEnd(this);
+  asked_again_ = false;
+  wants_body_ = connection_.unsent() > kBodyRoom;
+  return !wants_body_;
+}
+
+void ThriftSession::AskForBody() {
+  if (!replying_ || !wants_body_ || connection_.unsent() > kBodyRoom) return;
+  wants_body_ = false;
+  if (replying_->reply_body.source) replying_->reply_body.source->OnBodyRoom(replying_);
+}
+
+void ThriftSession::OnTurnEnd() {
+  if (removed_ || connection_.closed()) return;
+  AskForBody();
+  // Our turn may have come before that of the connection, which writes; what waits after that is
+  // told of by OnFlushed.
+  if (replying_ && wants_body_ && !std::exchange(asked_again_, true)) {
+    server_->loop()->AtTurnEnd(this);
+  }
+  Settle();
+  if (!removed_) WatchGaps();
+}
+
+// Half a reply is with the client: only the end of its connection can tell that no more comes.
+void ThriftSession::BreakReply() {
+  server_->metrics().broken_replies->Add();
+  Abandon();
+}
+
+void ThriftSession::Count(const call::Call& call) {
+  ServerMetrics& m = server_->metrics();
+  m.calls.Record(call, call.start, Now());
+  if (call.end() == call::End::kFailed && !call.oneway()) m.router_errors->Add();
+}
+
+void ThriftSession::OnFlushed() {
+  AskForBody();
+  Resume();
 }
 
 }  // namespace trestle::server

@@ -1,35 +1,47 @@
-// ThriftSession: one client connection that speaks framed Thrift, plain or upgraded to TTwitter.
+// ThriftSession: one client connection that speaks Thrift, plain or upgraded to TTwitter.
 //
 // Up to maxPipelined calls run at the same time; their replies go out in the order of the calls.
-// Bad bytes close the connection after the replies to the good calls before them.
+// A large message is handed on as it comes, in either direction; nothing else of its connection is
+// read or written meanwhile. Bad bytes close the connection after the replies to the good calls
+// before them, and so does a client that stands still in the middle of a message.
 //
 // Lifetime: owned by its Server; it removes itself. Threading: its worker's loop. Errors: told to
 // the client as exceptions, or by closing.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "call/call.h"
 #include "net/connection.h"
+#include "server/call_ring.h"
+#include "server/message_reader.h"
 #include "server/server.h"
-#include "thrift/frame.h"
 
 namespace trestle::server {
 
-class ThriftSession final : private net::Connection::Owner, private call::Observer {
+class ThriftSession final : private net::Connection::Owner,
+                            private net::TurnEnd,
+                            private call::Observer,
+                            private call::BodySource,
+                            private call::BodySink {
  public:
   ThriftSession(Server* server, std::unique_ptr<net::Transport> transport);
   ~ThriftSession() override;
   void Start();
+  // The server's options are others now.
+  void OnReconfigured();
+  // Reads on, if nothing else holds it back: there is memory again.
+  void OnMemory();
   // Serves what is in flight, then closes.
   void Drain();
   // Closes now; calls are cancelled.
   void Abandon();
 
  private:
-  enum class Input { kOpen, kEnded, kBad };
+  friend class Server;
+  enum class Input : uint8_t { kOpen, kEnded, kBad };
 
   void OnBytes(base::Buffer* in) override;
   void OnEnd() override;
@@ -37,43 +49,84 @@ class ThriftSession final : private net::Connection::Owner, private call::Observ
   void OnGone(const base::Status& why) override;
   void OnFlushed() override;
   void OnClosed() override;
+  void OnTurnEnd() override;
   void OnEnded(call::Call* call) override;
+  void OnBound(call::Call* call) override;
+  void OnReplyBegun(call::Call* call) override;
+  void OnBodyRoom(call::Call* call) override;
+  bool OnBody(call::Call* call, base::Buffer bytes) override;
 
+  // --- bytes in ---
+  // Whether more may be taken out of the bytes that are here, and whether more may be read.
+  bool MayTake() const;
   bool MayRead() const;
-  void ReadFrames(base::Buffer* in);
-  // Serves one frame; false when the connection's input is bad.
-  bool OnFrame(base::Buffer frame);
-  thrift::DecodeResult ReadHeader(base::Buffer* frame, call::Call* call);
+  void ReadMessages(base::Buffer* in);
+  void PassBody(base::Buffer* in);
   void Begin(std::unique_ptr<call::Call> call);
   void AnswerUpgrade(std::unique_ptr<call::Call> call);
-  // Writes the replies whose turn has come.
+  void CountUnbound(const call::Call* bound);
+  void Bad(const std::string& why);
+  void CutBody();
+  // Nothing more can be made of what came.
+  bool CutOff() const;
+  void Pause();
+  void HoldBack();
+  void Resume();
+
+  // --- replies out ---
+  void Settle();
   void WriteReady();
   void WriteReply(call::Call* call);
+  void StartReply(call::Call* call);
+  void AskForBody();
+  void BreakReply();
+  void KeepForItsTurn(call::Call* call);
   void Count(const call::Call& call);
-  void Bad(const std::string& why);
+
+  // --- life ---
   void OnHalfClosed();
-  void Resume();
   void CloseIfDone();
   void Finish();
   void CancelAll();
   void OnTimer();
   void ArmTimer();
+  void ArmBy(base::TimePoint at);
+  void WatchGaps();
+  bool CheckGaps();
+  bool Receiving() const;
+  bool Sending() const;
+  void MarkSent();
+  base::TimePoint Now() const { return server_->loop()->Now(); }
 
   Server* server_;
   net::Connection connection_;
-  thrift::FrameDecoder frames_;
-  std::deque<std::unique_ptr<call::Call>> calls_;  // in the order of their arrival
+  MessageReader reader_;
+  CallRing calls_;
   Input input_ = Input::kOpen;
-  bool upgraded_ = false;
   bool draining_ = false;
-  bool old_ = false;        // over its life time
-  bool lingering_ = false;  // the rest of a last frame is waited for
   bool removed_ = false;
-  bool in_bytes_ = false;  // inside OnBytes: replies are written when it is done
+  bool in_bytes_ = false;    // inside OnBytes: replies are written when it is done
+  bool writing_ = false;     // inside WriteReady
+  bool partial_ = false;     // the unread bytes are known to be no whole message
+  bool body_room_ = false;   // the sink of the request's body takes more
+  bool wants_body_ = false;  // the source of the reply's body is to be told when there is room
+  bool held_back_ = false;   // not read from, as the worker holds too much; in the server's list
+  bool asked_again_ = false;
+  uint32_t unbound_ = 0;  // calls whose name is not bound yet, at most
   uint64_t served_ = 0;
   size_t waiting_bytes_ = 0;  // replies that wait for their turn
-  base::TimePoint opened_, last_used_, half_closed_{};
-  net::Timer timer_;
+  // A large request: what is still to come of it, and its call unless that has ended. Always the
+  // last one.
+  uint64_t body_rest_ = 0;
+  call::Call* body_call_ = nullptr;
+  // The first call, when its reply has begun to go out; and its bytes so far.
+  call::Call* replying_ = nullptr;
+  uint64_t reply_bytes_ = 0;
+  uint64_t marked_ = 0;  // what the system had taken at marked_at_
+  base::TimePoint opened_, last_used_, moved_, marked_at_{}, half_closed_{};
+  base::TimePoint close_at_{};  // closing, or draining with half a message: not waited for longer
+  std::list<ThriftSession*>::iterator held_at_;
+  net::Timer timer_;  // for the earliest of all times, or for an earlier one
 };
 
 }  // namespace trestle::server

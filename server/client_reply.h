@@ -1,0 +1,21 @@
+// What goes to a client, in the form that the client used: the bytes of replies, with or without a
+// length and a ResponseHeader, and the replies that the router makes itself.
+//
+// Lifetime, threading: pure, but for the arena that small heads are written into. Errors: none.
+#pragma once
+
+#include "base/buffer.h"
+#include "call/call.h"
+#include "thrift/dialect.h"
+
+namespace trestle::server {
+
+// `frame`: `length:4 message`, or the first bytes of it, as in Call::reply; gives what is written.
+base::Buffer ForClient(const call::Call& call, thrift::Framing framing, base::Buffer frame,
+                       base::Arena* arena);
+// `length:4 message` that tells of a failed call.
+base::Buffer FailureFrame(const call::Call& call, base::Arena* arena);
+// `length:4 message` that accepts the upgrade to TTwitter.
+base::Buffer UpgradeFrame(const call::Call& call, base::Arena* arena);
+
+}  // namespace trestle::server
