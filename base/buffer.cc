@@ -79,40 +79,36 @@ Slice Slice::Copy(std::string_view bytes) {
 
 Buffer Buffer::Copy(std::string_view bytes) { return Buffer(Slice::Copy(bytes)); }
 
-void Buffer::Take(Buffer* o) {
-  if (o->at_ == o->inline_) {
-    at_ = inline_;
-    cap_ = kInline;
-    head_ = 0;
-    for (uint32_t i = 0; i < o->count_; i++) inline_[i] = std::move(o->at_[o->head_ + i]);
-  } else {
-    at_ = o->at_;
-    cap_ = o->cap_;
-    head_ = o->head_;
-    o->at_ = o->inline_;
-    o->cap_ = kInline;
-  }
+void Buffer::TakeMemory(Buffer* o) {
+  at_ = o->at_;
+  cap_ = o->cap_;
+  head_ = o->head_;
   count_ = o->count_;
   size_ = o->size_;
+  o->at_ = o->inline_;
+  o->cap_ = kInline;
   o->head_ = o->count_ = 0;
   o->size_ = 0;
 }
 
 void Buffer::Release() {
-  if (at_ != inline_) delete[] at_;
+  delete[] at_;
   at_ = inline_;
   cap_ = kInline;
 }
 
-void Buffer::Clear() {
-  for (uint32_t i = 0; i < count_; i++) at_[head_ + i] = Slice();
+void Buffer::DropAll() {
+  for (Slice* s = at_ + head_; s != at_ + head_ + count_; s++) {
+    s->block_->Unref();
+    s->block_ = nullptr;
+    s->size_ = 0;
+  }
   head_ = count_ = 0;
   size_ = 0;
 }
 
 // Makes room for one more Slice at the end.
 void Buffer::Reserve() {
-  if (head_ + count_ < cap_) return;
   if (head_ > 0 && count_ <= cap_ / 2) {
     for (uint32_t i = 0; i < count_; i++) at_[i] = std::move(at_[head_ + i]);
     head_ = 0;
@@ -120,8 +116,8 @@ void Buffer::Reserve() {
   }
   uint32_t cap = std::max(8u, 2 * count_);
   auto* more = new Slice[cap];
-  for (uint32_t i = 0; i < count_; i++) more[i] = std::move(at_[head_ + i]);
-  Release();
+  for (uint32_t i = 0; i < count_; i++) Fill(&more[i], &at_[head_ + i]);
+  if (at_ != inline_) Release();
   at_ = more;
   cap_ = cap;
   head_ = 0;
@@ -137,11 +133,12 @@ void Buffer::Append(Slice slice) {
       return;
     }
   }
-  Reserve();
-  at_[head_ + count_++] = std::move(slice);
+  if (head_ + count_ >= cap_) Reserve();
+  Fill(&at_[head_ + count_++], &slice);
 }
 
 void Buffer::Append(Buffer&& other) {
+  if (count_ == 0 && at_ == inline_) return Take(&other);
   for (uint32_t i = 0; i < other.count_; i++) Append(std::move(other.at_[other.head_ + i]));
   other.head_ = other.count_ = 0;
   other.size_ = 0;
@@ -155,7 +152,7 @@ void Buffer::Prepend(Slice slice) {
     ++count_;
     return;
   }
-  Reserve();
+  if (head_ + count_ >= cap_) Reserve();
   for (uint32_t i = count_; i > 0; i--) at_[head_ + i] = std::move(at_[head_ + i - 1]);
   at_[head_] = std::move(slice);
   ++count_;
@@ -172,7 +169,9 @@ void Buffer::TrimFront(size_t n) {
       return;
     }
     n -= first.size_;
-    first = Slice();
+    first.block_->Unref();
+    first.block_ = nullptr;
+    first.size_ = 0;
     ++head_;
     --count_;
   }

@@ -90,7 +90,7 @@ class Buffer {
   Buffer& operator=(Buffer&& o) noexcept {
     if (this != &o) {
       Clear();
-      Release();
+      if (at_ != inline_) Release();
       Take(&o);
     }
     return *this;
@@ -99,7 +99,7 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
     Clear();
-    Release();
+    if (at_ != inline_) Release();
   }
 
   size_t size() const { return size_; }
@@ -107,7 +107,9 @@ class Buffer {
   uint32_t slices() const { return count_; }
   const Slice& slice(uint32_t i) const { return at_[head_ + i]; }
 
-  void Clear();
+  void Clear() {
+    if (count_ > 0) DropAll();
+  }
   // Adds at the end; a Slice that goes on where the last one stops, in the same Block, joins it.
   void Append(Slice slice);
   void Append(Buffer&& other);
@@ -133,7 +135,26 @@ class Buffer {
 
  private:
   static constexpr uint32_t kInline = 3;
-  void Take(Buffer* o);
+  // Fills a slot that holds nothing.
+  static void Fill(Slice* slot, Slice* from) {
+    slot->block_ = from->block_;
+    slot->data_ = from->data_;
+    slot->size_ = from->size_;
+    from->block_ = nullptr;
+    from->size_ = 0;
+  }
+  // Only when this is empty and has no memory of its own.
+  void Take(Buffer* o) {
+    if (o->at_ != o->inline_) return TakeMemory(o);
+    for (uint32_t i = 0; i < o->count_; i++) Fill(&inline_[i], &o->inline_[o->head_ + i]);
+    head_ = 0;
+    count_ = o->count_;
+    size_ = o->size_;
+    o->head_ = o->count_ = 0;
+    o->size_ = 0;
+  }
+  void TakeMemory(Buffer* o);
+  void DropAll();
   void Release();
   void Reserve();
 

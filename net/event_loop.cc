@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <glog/logging.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,21 +12,28 @@
 namespace trestle::net {
 namespace {
 
-timeval ToTimeval(base::Duration d) {
-  if (d.count() < 0) d = base::Duration(0);
-  // Rounded up to whole milliseconds, as epoll waits: a timer never fires early.
-  auto ms = std::chrono::ceil<std::chrono::milliseconds>(d).count();
-  timeval tv;
-  tv.tv_sec = ms / 1000;
-  tv.tv_usec = (ms % 1000) * 1000;
-  return tv;
+// Rounded up to whole milliseconds: a timer never fires early, and near ones share a wake-up.
+itimerspec After(base::Duration d) {
+  auto ms = std::max<int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(d).count());
+  itimerspec spec{};
+  spec.it_value.tv_sec = ms / 1000;
+  spec.it_value.tv_nsec = (ms % 1000) * 1'000'000;
+  return spec;
+}
+
+void ReadAll(int fd) {
+  uint64_t count;
+  while (read(fd, &count, sizeof count) > 0) {
+  }
 }
 
 }  // namespace
 
-// The two events of libevent that the loop itself needs.
+// The two events that the loop itself needs. The timer is a descriptor: with a timeout of its own,
+// each wait of epoll would start and stop a timer in the kernel.
 struct EventLoop::Events {
   int wake_fd = -1;
+  int timer_fd = -1;
   event* wake = nullptr;
   event* timer = nullptr;
 };
@@ -48,18 +56,20 @@ EventLoop::EventLoop(const base::Clock* clock)
   CHECK(base_ != nullptr) << "cannot make an event loop";
   events_->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   PCHECK(events_->wake_fd >= 0) << "cannot make an eventfd";
+  events_->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  PCHECK(events_->timer_fd >= 0) << "cannot make a timerfd";
   events_->wake = event_new(
       base_, events_->wake_fd, EV_READ | EV_PERSIST,
-      [](evutil_socket_t fd, short, void*) {
-        uint64_t count;
-        while (read(fd, &count, sizeof count) > 0) {
-        }
+      [](evutil_socket_t fd, short, void*) { ReadAll(fd); }, nullptr);
+  events_->timer = event_new(
+      base_, events_->timer_fd, EV_READ | EV_PERSIST,
+      [](evutil_socket_t fd, short, void* loop) {
+        ReadAll(fd);
+        static_cast<EventLoop*>(loop)->armed_ = {};
       },
-      nullptr);
-  events_->timer = evtimer_new(
-      base_, [](evutil_socket_t, short, void* loop) { static_cast<EventLoop*>(loop)->armed_ = {}; },
       this);
   event_add(events_->wake, nullptr);
+  event_add(events_->timer, nullptr);
 }
 
 EventLoop::~EventLoop() {
@@ -67,6 +77,7 @@ EventLoop::~EventLoop() {
   event_free(events_->wake);
   event_free(events_->timer);
   close(events_->wake_fd);
+  close(events_->timer_fd);
   event_base_free(base_);
   for (TurnEnd* t : turn_ends_) {
     if (t) t->queued_on_ = nullptr;
@@ -80,13 +91,7 @@ void EventLoop::AssertInLoop() const { CHECK(InLoop()) << "called from another t
 void EventLoop::Run() {
   thread_ = std::this_thread::get_id();
   started_ = true;
-  for (;;) {
-    {
-      std::lock_guard lock(mutex_);
-      if (stop_) break;
-    }
-    Turn(true);
-  }
+  while (!stop_.load(std::memory_order_acquire)) Turn(true);
   Turn(false);
 }
 
@@ -112,10 +117,7 @@ bool EventLoop::Turn(bool wait) {
 }
 
 void EventLoop::Stop() {
-  {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
+  stop_.store(true, std::memory_order_release);
   Post([] {});
 }
 
@@ -124,8 +126,7 @@ void EventLoop::Post(std::function<void()> work) {
   {
     std::lock_guard lock(mutex_);
     posted_.push_back(std::move(work));
-    wake = !woken_;
-    woken_ = true;
+    wake = !woken_.exchange(true, std::memory_order_relaxed);
   }
   if (wake) {
     uint64_t one = 1;
@@ -134,12 +135,13 @@ void EventLoop::Post(std::function<void()> work) {
   }
 }
 
+// What is posted after the look at woken_ wakes the next turn by its descriptor.
 bool EventLoop::RunPosted() {
+  if (!woken_.load(std::memory_order_relaxed)) return false;
   std::vector<std::function<void()>> work;
   {
     std::lock_guard lock(mutex_);
-    if (!woken_) return false;
-    woken_ = false;
+    woken_.store(false, std::memory_order_relaxed);
     work.swap(posted_);
   }
   for (auto& w : work) w();
@@ -177,7 +179,7 @@ void EventLoop::EmptyGraveyard() {
 
 void EventLoop::Bury(std::shared_ptr<void> dead) { graveyard_.push_back(std::move(dead)); }
 
-// --- timers: a binary heap, one libevent timer for its top ---
+// --- timers: a binary heap, one descriptor for its top ---
 
 void EventLoop::ArmTimer() {
   if (timers_.empty()) return;
@@ -186,8 +188,8 @@ void EventLoop::ArmTimer() {
   // anew for each of them.
   if (armed_ != base::TimePoint{} && armed_ <= next) return;
   armed_ = next;
-  timeval tv = ToTimeval(next - clock_->Now());
-  event_add(events_->timer, &tv);
+  itimerspec after = After(next - clock_->Now());
+  timerfd_settime(events_->timer_fd, 0, &after, nullptr);
 }
 
 bool EventLoop::RunTimers() {

@@ -6,6 +6,7 @@
 // and ends the program with a log line.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -97,8 +98,8 @@ class EventLoop {
   std::unique_ptr<Events> events_;
   std::thread::id thread_;
   bool started_ = false;
-  bool stop_ = false;
-  bool woken_ = false;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> woken_{false};  // something is posted; changed under the mutex
   bool fresh_ = false;  // now_ was read in this turn
   std::vector<TurnEnd*> turn_ends_;
   std::vector<std::shared_ptr<void>> graveyard_;

@@ -41,14 +41,15 @@ class TcpTransport final : public Transport {
  private:
   static void OnEvent(int descriptor, short what, void* self);
 
+  // What a call needs comes first: it is one line of the processor's cache.
   EventLoop* loop_;
-  int descriptor_;
-  net::Peer peer_;
   Events* events_ = nullptr;
+  int descriptor_;
   Watch watch_ = Watch::kOff;
   bool end_ahead_ = false;
   event* read_ = nullptr;  // made at the first use, kept
   event* write_ = nullptr;
+  net::Peer peer_;
 };
 
 }  // namespace trestle::net
