@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "conf/options.h"
 #include "conf/parse.h"
@@ -28,7 +29,7 @@ std::vector<fs::path> Examples() {
 
 TEST(ExamplesTest, EachIsReadWithoutAProblemOrAWarning) {
   const auto files = Examples();
-  EXPECT_GE(files.size(), 6u);
+  EXPECT_GE(files.size(), 7u);
   for (const fs::path& file : files) {
     const Parsed parsed = Parse(ReadFile(file), file.filename());
     EXPECT_EQ(ShowAll(parsed.problems), "");
@@ -66,6 +67,65 @@ TEST(ExamplesTest, WhatTheCommentsSayIsSo) {
             of("compact.yaml").routers.at(1).dtab.value.Show());
 }
 
+TEST(ExamplesTest, WhatTheCommentsSayOfOldDialectsIsSo) {
+  const std::string name = "old-dialects.yaml";
+  const Config config =
+      Parse(ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples" / name), name).config;
+  const RouterConfig& router = config.routers.at(0);
+  EXPECT_EQ(config.max_buffered_bytes, 128u << 20);
+  EXPECT_FALSE(router.thrift_protocol);
+  EXPECT_FALSE(router.servers.at(0).thrift_framed);
+  EXPECT_EQ(router.servers.at(1).thrift_framed, false);
+  const auto options = [&](const std::string& id) {
+    return ResolveClient(router.client, *naming::Path::Parse(id));
+  };
+  const ClientOptions old = options("/#/io.l5d.fs/users");
+  EXPECT_FALSE(old.thrift_framed);
+  EXPECT_TRUE(old.strip_service_name);
+  EXPECT_FALSE(old.attempt_ttwitter_upgrade);
+  EXPECT_EQ(old.request_attempt_timeout, Millis(2000)) << "the later entries add to it";
+  const ClientOptions finagle = options("/#/io.l5d.fs/users-v2");
+  EXPECT_TRUE(finagle.thrift_framed);
+  EXPECT_FALSE(finagle.strip_service_name);
+  EXPECT_TRUE(finagle.attempt_ttwitter_upgrade);
+  EXPECT_EQ(options("/#/io.l5d.fs/v2/search").host_connection_pool.max_in_flight, 16u);
+}
+
+// The block of `page` in ```yaml that comes next after `mark`.
+std::string YamlAfter(const std::string& page, const std::string& mark) {
+  const std::string open = "```yaml\n";
+  const size_t begin = page.find(open, page.find(mark));
+  if (begin == std::string::npos) return {};
+  const size_t text = begin + open.size();
+  return page.substr(text, page.find("```", text) - text);
+}
+
+TEST(ExamplesTest, TheRecipesOfTheDocs) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
+  for (const std::string heading :
+       {"### Servers with a thread for each connection", "### Servers that close idle connections",
+        "### Servers that answer many calls of one connection"}) {
+    ASSERT_NE(page.find(heading), std::string::npos) << heading;
+    std::string lines;
+    std::istringstream block(YamlAfter(page, heading));
+    for (std::string line; std::getline(block, line);) lines += "  " + line + "\n";
+    EXPECT_FALSE(lines.empty());
+    const Parsed parsed =
+        Parse("routers:\n- protocol: thrift\n  servers: [{port: 0}]\n" + lines, heading);
+    EXPECT_EQ(ShowAll(parsed.problems), "");
+  }
+}
+
+TEST(ExamplesTest, TheOneOfThePageOnDialects) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/dialects.md");
+  const std::string begin = "<<'END'\n";
+  const size_t at = page.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  const size_t text = at + begin.size();
+  const Parsed parsed = Parse(page.substr(text, page.find("\nEND\n", text) - text), "page");
+  EXPECT_EQ(ShowAll(parsed.problems) + ShowAll(parsed.warnings), "");
+}
+
 TEST(ExamplesTest, TheOneAtTheTopOfTheDocs) {
   const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
   const std::string mark = "```yaml\n";
@@ -81,6 +141,7 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
   const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
   for (const std::string key : {"workers",
                                 "dnsRefreshMs",
+                                "maxBufferedBytes",
                                 "admin",
                                 "namers",
                                 "routers",
@@ -99,15 +160,21 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "bindingCache",
                                 "negatives",
                                 "localDtabs",
+                                "pending",
                                 "idleTtlSecs",
                                 "interpreter",
                                 "maxFrameBytes",
+                                "streamThresholdBytes",
+                                "bodyIdleTimeoutMs",
                                 "experimental",
                                 "maxConcurrentRequests",
                                 "clearContext",
                                 "dest",
                                 "maxPipelined",
                                 "maxConnections",
+                                "maxConnectionBytes",
+                                "maxPendingBindings",
+                                "thriftFramed",
                                 "onHalfClose",
                                 "halfCloseTimeoutMs",
                                 "socketOptions",
@@ -119,6 +186,7 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "hostConnectionPool.maxSize",
                                 "hostConnectionPool.idleTimeMs",
                                 "hostConnectionPool.maxWaiters",
+                                "hostConnectionPool.maxInFlight",
                                 "loadBalancer.kind",
                                 "loadBalancer.maxEffort",
                                 "failureAccrual.kind",
@@ -127,6 +195,8 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "failFast",
                                 "requeueBudget",
                                 "verifySeqid",
+                                "attemptTTwitterUpgrade",
+                                "stripServiceName",
                                 "totalTimeoutMs",
                                 "idempotentMethods",
                                 "noDelay",
@@ -137,6 +207,55 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "readTimeoutMs",
                                 "writeTimeoutMs"}) {
     EXPECT_NE(page.find("| `" + key + "`"), std::string::npos) << key;
+  }
+}
+
+// Each has a row of the table of bounds too, with its default.
+TEST(ExamplesTest, TheDocsKnowEveryBound) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
+  const size_t begin = page.find("\n## Bounds\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string bounds = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+  const RouterConfig router;
+  const ServerConfig server;
+  const PoolConfig pool;
+  const auto number = [](auto n) { return std::to_string(n); };
+  const auto seconds = [](Millis time) { return std::to_string(time.count() / 1000) + " s"; };
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {"maxConnections", number(server.max_connections)},
+      {"maxPipelined", number(server.max_pipelined)},
+      {"maxPendingBindings", number(server.max_pending_bindings)},
+      {"maxConnectionBytes", number(server.max_connection_bytes >> 20) + " MiB"},
+      {"maxConcurrentRequests", "none"},
+      {"halfCloseTimeoutMs", seconds(server.half_close_timeout)},
+      {"maxFrameBytes", number(router.max_frame_bytes)},
+      {"streamThresholdBytes", number(router.stream_threshold_bytes >> 10) + " KiB"},
+      {"bodyIdleTimeoutMs", seconds(router.body_idle_timeout)},
+      {"maxBufferedBytes", number(Config().max_buffered_bytes >> 20) + " MiB"},
+      {"bindingTimeoutMs", seconds(router.binding_timeout)},
+      {"bindingCache.paths", number(router.binding_cache.paths)},
+      {"bindingCache.clients", number(router.binding_cache.clients)},
+      {"bindingCache.negatives", number(router.binding_cache.negatives)},
+      {"bindingCache.pending", number(router.binding_cache.pending)},
+      {"hostConnectionPool.maxSize", number(pool.max_size)},
+      {"hostConnectionPool.maxInFlight", number(pool.max_in_flight)},
+      {"hostConnectionPool.maxWaiters", number(pool.max_waiters)},
+      {"connectTimeoutMs", seconds(ClientOptions().connect_timeout)},
+      {"requestAttemptTimeoutMs", "none"},
+      {"requeueBudget", number(RetryBudgetConfig().min_retries_per_sec) + " a second"},
+      {"shutdownGraceMs", seconds(AdminConfig().shutdown_grace)},
+      {"method name", number(thrift::kMaxNameBytes) + " bytes"},
+      {"the configuration file", number(kMaxConfigBytes >> 20) + " MiB"},
+  };
+  for (const auto& [bound, value] : rows) {
+    std::istringstream lines(bounds);
+    bool found = false;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("| ") && line.substr(0, line.find(" | ")).find(bound) != line.npos) {
+        found |= line.find(value) != line.npos;
+      }
+    }
+    EXPECT_TRUE(found) << bound << " with " << value;
   }
 }
 
