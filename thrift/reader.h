@@ -37,9 +37,9 @@ bool CompactType(uint8_t wire, Type* type);
 
 // Bytes of a value whose size its type tells; 0 if it does not.
 inline uint32_t FixedSize(Protocol protocol, Type type) {
-  static constexpr uint8_t kBinary[] = {0, 0, 1, 1, 8, 0, 2, 0, 4, 0, 8, 0, 0, 0, 0, 0, 16};
-  static constexpr uint8_t kCompact[] = {0, 0, 1, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16};
-  return (protocol == Protocol::kBinary ? kBinary : kCompact)[static_cast<uint8_t>(type)];
+  static constexpr uint8_t kInBinary[] = {0, 0, 1, 1, 8, 0, 2, 0, 4, 0, 8, 0, 0, 0, 0, 0, 16};
+  static constexpr uint8_t kInCompact[] = {0, 0, 1, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16};
+  return (protocol == Protocol::kBinary ? kInBinary : kInCompact)[static_cast<uint8_t>(type)];
 }
 
 // The reason for what goes over the limit given.

@@ -91,6 +91,16 @@ void ReadDelegations(Reader* reader, std::vector<RequestHeader::Delegation>* out
   }
 }
 
+// A known id with another type is kept like an unknown one: generated readers walk over it.
+void KeepUnknown(Reader* reader, const Field& field, RequestHeader* out) {
+  std::string_view value;
+  if (out->unknown.size() == kMaxUnknownFields) {
+    reader->Fail("over 1000 unknown fields");
+  } else if (reader->Raw(field, 1, &value)) {
+    out->unknown.push_back({field, value});
+  }
+}
+
 // Reads the field if it has its type; false: it is none of ours.
 bool ReadHeaderField(Reader* reader, const Field& field, RequestHeader* out) {
   switch (field.type) {
@@ -161,16 +171,17 @@ void RequestHeader::Clear() {
   dest.reset();
   contexts.clear();
   delegations.clear();
+  unknown.clear();
 }
 
-// A known id with another type is walked over like an unknown one, as generated readers do.
 DecodeResult DecodeRequestHeader(Protocol protocol, std::string_view bytes, RequestHeader* out,
                                  uint32_t* size) {
   out->Clear();
+  out->unknown_protocol = protocol;
   Reader reader(protocol, bytes, kMaxHeaderBytes);
   Field field;
   while (reader.NextField(&field)) {
-    if (!ReadHeaderField(&reader, field, out)) reader.Skip(field, 1);
+    if (!ReadHeaderField(&reader, field, out)) KeepUnknown(&reader, field, out);
   }
   if (reader.ok()) *size = reader.at();
   return reader.result();
@@ -196,6 +207,9 @@ void EncodeRequestHeader(Protocol protocol, const RequestHeader& header, std::st
     for (const auto& entry : header.delegations) WritePair(&writer, entry.src, entry.dst);
   }
   if (header.trace_id_high) writer.I64(kTraceIdHigh, *header.trace_id_high);
+  if (header.unknown_protocol == protocol) {
+    for (const auto& unknown : header.unknown) writer.Raw(unknown.field, unknown.value);
+  }
   writer.Stop();
 }
 

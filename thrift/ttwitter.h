@@ -21,6 +21,7 @@ inline constexpr std::string_view kUpgradeMethod = "__can__finagle__trace__v3__"
 inline constexpr uint32_t kMaxHeaderBytes = 256 * 1024;
 inline constexpr uint32_t kMaxContexts = 1000;
 inline constexpr uint32_t kMaxDelegations = 1000;
+inline constexpr uint32_t kMaxUnknownFields = 1000;
 
 struct RequestHeader {
   struct Context {
@@ -41,6 +42,8 @@ struct RequestHeader {
   std::vector<Context> contexts;
   std::vector<Delegation> delegations;
   std::vector<Unknown> unknown;  // in the order of arrival
+  // What the values of `unknown` are written in; they go out in no other.
+  Protocol unknown_protocol = Protocol::kBinary;
 
   // Forgets everything but the memory of the lists: one RequestHeader serves many calls.
   void Clear();
@@ -53,7 +56,7 @@ struct RequestHeader {
 DecodeResult DecodeRequestHeader(Protocol protocol, std::string_view bytes, RequestHeader* out,
                                  uint32_t* size);
 // Appends the header's bytes: fields in the order 1,2,3,5,6,7,8,9,10,11, absent ones left out
-// (contexts always written, as Finagle does), then the unknown ones.
+// (contexts always written, as Finagle does), then the unknown ones, if they came in `protocol`.
 void EncodeRequestHeader(Protocol protocol, const RequestHeader& header, std::string* out);
 
 // An empty ResponseHeader is one stop byte in either protocol.

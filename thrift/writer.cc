@@ -86,6 +86,15 @@ void Writer::Binary(int16_t id, std::string_view value) {
   out_->append(value);
 }
 
+void Writer::Raw(const Field& field, std::string_view value) {
+  // By Type; a bool's is that of its value.
+  static constexpr uint8_t kNumbers[] = {0, 0, kFalse, 3,  7,  0,  4, 0, 5,
+                                         0, 6, 8,      12, 11, 10, 9, 13};
+  const bool yes = field.type == Type::kBool && field.truth;
+  Head(field.id, field.type, yes ? uint8_t{kTrue} : kNumbers[static_cast<uint8_t>(field.type)]);
+  out_->append(value);
+}
+
 void Writer::StructList(int16_t id, uint32_t count) {
   Head(id, Type::kList, kCompactList);
   if (protocol_ == Protocol::kBinary) {

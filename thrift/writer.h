@@ -20,6 +20,8 @@ class Writer {
   void I32(int16_t id, int32_t value);
   void I64(int16_t id, int64_t value);
   void Binary(int16_t id, std::string_view value);
+  // A field whose value is at hand as it was written in this protocol.
+  void Raw(const Field& field, std::string_view value);
   // A field that is a list of structs; `count` times BeginElement, fields and EndStruct follow.
   void StructList(int16_t id, uint32_t count);
   // A field that is a struct; its fields and EndStruct follow, then the fields behind it.

@@ -19,6 +19,7 @@ struct Good {
   std::string name;
   int32_t seqid;
   uint32_t seqid_at, seqid_size;
+  bool old_form = false;
 };
 
 std::vector<Good> GoodEnvelopes() {
@@ -33,6 +34,15 @@ std::vector<Good> GoodEnvelopes() {
        11, 4},
       {"longest name", b, Hex("80010001 00001000") + std::string(4096, 'n') + Hex("00000000"),
        MessageType::kCall, std::string(4096, 'n'), 0, 8 + 4096, 4},
+      {"old call", b, Hex("00000004 6563686f 01 00000007"), MessageType::kCall, "echo", 7, 9, 4,
+       true},
+      {"old reply", b, Hex("00000001 78 02 ffffffff"), MessageType::kReply, "x", -1, 6, 4, true},
+      {"old exception, no name", b, Hex("00000000 03 80000000"), MessageType::kException, "",
+       INT_MIN, 5, 4, true},
+      {"old oneway", b, Hex("00000003 613a62 04 7fffffff"), MessageType::kOneway, "a:b", INT_MAX, 8,
+       4, true},
+      {"longest old name", b, Hex("00001000") + std::string(4096, 'n') + Hex("01 00000000"),
+       MessageType::kCall, std::string(4096, 'n'), 0, 5 + 4096, 4, true},
       {"call", c, Hex("8221 07 04 6563686f"), MessageType::kCall, "echo", 7, 2, 1},
       {"seqid of 2 bytes", c, Hex("8241 8001 01 78"), MessageType::kReply, "x", 128, 2, 2},
       {"seqid of 5 bytes", c, Hex("8261 ffffffff0f 00"), MessageType::kException, "", -1, 2, 5},
@@ -52,6 +62,7 @@ TEST(Envelope, ReadsGoodOnes) {
     EXPECT_EQ(envelope.type, good.type);
     EXPECT_EQ(envelope.name, good.name);
     EXPECT_EQ(envelope.seqid, good.seqid);
+    EXPECT_EQ(envelope.old_form, good.old_form);
     EXPECT_EQ(envelope.size, good.bytes.size());
     EXPECT_EQ(envelope.seqid_at, good.seqid_at);
     EXPECT_EQ(envelope.seqid_size, good.seqid_size);
@@ -62,11 +73,13 @@ TEST(Envelope, ReadsGoodOnes) {
 TEST(Envelope, WritesTheSameBytes) {
   for (const Good& good : GoodEnvelopes()) {
     SCOPED_TRACE(std::string(ProtocolName(good.protocol)) + " " + good.about);
-    const uint32_t size = EnvelopeSize(good.protocol, good.name, good.seqid);
+    const uint32_t size = EnvelopeSize(good.protocol, good.name, good.seqid, good.old_form);
     EXPECT_EQ(size, good.bytes.size());
     EXPECT_LE(size, MaxEnvelopeSize(static_cast<uint32_t>(good.name.size())));
     const auto out = std::make_unique<char[]>(size);
-    EXPECT_EQ(EncodeEnvelope(good.protocol, good.type, good.name, good.seqid, out.get()), size);
+    EXPECT_EQ(
+        EncodeEnvelope(good.protocol, good.type, good.name, good.seqid, out.get(), good.old_form),
+        size);
     EXPECT_EQ(std::string_view(out.get(), size), good.bytes);
   }
 }
@@ -122,8 +135,16 @@ TEST(Envelope, SaysWhyOneIsMalformed) {
       {b, Hex("80010101 00000000 00000000"), "bad version"},
       {b, Hex("80020001 00000000 00000000"), "bad version"},
       {b, Hex("8002"), "bad version"},
-      {b, Hex("00"), "old binary form"},
-      {b, Hex("00000004 6563686f 01 00000000 00"), "old binary form"},
+      {b, Hex("00000004 6563686f 00 00000000 00"), "unknown message type"},
+      {b, Hex("00000004 6563686f 05 00000000 00"), "unknown message type"},
+      {b, Hex("00000000 41 00000000"), "unknown message type"},
+      {b, Hex("00001001"), "name over 4096 bytes"},
+      {b, Hex("00ffffff"), "name over 4096 bytes"},
+      {b, Hex("0000002a 80010001 00000004"), "looks like framed binary Thrift"},
+      {b, Hex("0000002a 8221"), "looks like framed compact Thrift"},
+      {b, Hex("0000002a 0fff"), "looks like THeader, not supported yet"},
+      {b, Hex("0000000f 7f000001 74696e69"), "looks like ThriftMux"},
+      {c, Hex("00"), "bad version"},
       {b, Hex("8221 07 04 6563686f"), "looks like compact"},
       {b, Hex("8221"), "looks like compact"},
       {b, Hex("0fff 0000 00000007 0005"), "THeader, not supported yet"},
@@ -162,6 +183,29 @@ TEST(Envelope, PutsASeqidOnInPlace) {
   ASSERT_EQ(DecodeEnvelope(Protocol::kBinary, message, &envelope).outcome, Outcome::kOk);
   PatchBinarySeqid(message.data(), envelope, -2);
   EXPECT_EQ(message, Hex("80010001 00000004 6563686f fffffffe 00"));
+}
+
+TEST(Envelope, PutsASeqidOnAnOldOneInPlace) {
+  std::string message = Hex("00000004 6563686f 01 00000007 00");
+  Envelope envelope;
+  ASSERT_EQ(DecodeEnvelope(Protocol::kBinary, message, &envelope).outcome, Outcome::kOk);
+  PatchBinarySeqid(message.data(), envelope, -2);
+  EXPECT_EQ(message, Hex("00000004 6563686f 01 fffffffe 00"));
+}
+
+// What is read into an Envelope that held one of the other form.
+TEST(Envelope, TheFormIsSetEachTime) {
+  Envelope envelope;
+  for (const bool old_form : {true, false, true}) {
+    char out[MaxEnvelopeSize(1)];
+    const uint32_t size =
+        EncodeEnvelope(Protocol::kBinary, MessageType::kCall, "m", 1, out, old_form);
+    ASSERT_EQ(DecodeEnvelope(Protocol::kBinary, {out, size}, &envelope).outcome, Outcome::kOk);
+    EXPECT_EQ(envelope.old_form, old_form);
+  }
+  ASSERT_EQ(DecodeEnvelope(Protocol::kCompact, Hex("8221 07 01 78"), &envelope).outcome,
+            Outcome::kOk);
+  EXPECT_FALSE(envelope.old_form);
 }
 
 TEST(Envelope, TakesACompactSeqidWrittenTooLong) {

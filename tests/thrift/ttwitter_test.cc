@@ -58,6 +58,17 @@ void ExpectSame(const RequestHeader& a, const RequestHeader& b) {
   }
 }
 
+// Fields that are carried on are compared where both sides were written in one protocol.
+void ExpectSameUnknown(const RequestHeader& a, const RequestHeader& b) {
+  ASSERT_EQ(a.unknown.size(), b.unknown.size());
+  for (size_t i = 0; i < a.unknown.size(); i++) {
+    EXPECT_EQ(a.unknown[i].field.id, b.unknown[i].field.id);
+    EXPECT_EQ(a.unknown[i].field.type, b.unknown[i].field.type);
+    EXPECT_EQ(a.unknown[i].field.truth, b.unknown[i].field.truth);
+    EXPECT_EQ(a.unknown[i].value, b.unknown[i].value);
+  }
+}
+
 TEST(RequestHeader, BytesOfAFullOne) {
   RequestHeader header = FullHeader();
   header.contexts = {{"k", "v"}};
@@ -186,6 +197,7 @@ TEST(RequestHeader, EveryOneByteCorruptionIsSafe) {
         const std::string written = Encoded(protocol, read);
         ASSERT_EQ(DecodeRequestHeader(protocol, written, &again, &size).outcome, Outcome::kOk);
         ExpectSame(again, read);
+        ExpectSameUnknown(again, read);
       }
     }
   }
