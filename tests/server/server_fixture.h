@@ -74,6 +74,20 @@ class ServerTest : public testing::Test {
     client.end->Send(bytes);
     Settle(&loop_);
   }
+  // As much of `bytes` as the server takes from the client; gives how much that is.
+  size_t SendAll(Client& client, std::string_view bytes) {
+    size_t at = 0;
+    while (at < bytes.size()) {
+      struct iovec rest {
+        const_cast<char*>(bytes.data()) + at, bytes.size() - at
+      };
+      net::IoResult r = client.end->Write(&rest, 1);
+      Settle(&loop_);
+      if (r.kind != net::IoResult::Kind::kBytes) break;
+      at += r.bytes;
+    }
+    return at;
+  }
   void End(Client& client) {
     client.end->ShutdownWrite();
     Settle(&loop_);
