@@ -57,6 +57,9 @@ class EventLoop {
   const base::Clock* clock() const { return clock_; }
   // Calls `work` once at the end of this turn, before the loop waits again.
   void AtTurnEnd(TurnEnd* work);
+  // Runs what waits for the end of the turn as soon as the event at hand is dealt with: for output
+  // that is too much to keep while other events are served.
+  void EndTurnSoon() { end_soon_ = true; }
   // Destroys `dead` at the end of the turn: nothing is destroyed inside its own callback.
   template <class T>
   void DeleteLater(std::unique_ptr<T> dead) {
@@ -70,6 +73,12 @@ class EventLoop {
   base::Arena* arena() { return &arena_; }
   // For this folder only: libevent's base, and what a callback of it calls first.
   event_base* base() { return base_; }
+  // What a callback of it calls last, when nothing of its own is used any more.
+  void AfterEvent() {
+    if (!end_soon_) return;
+    end_soon_ = false;
+    RunTurnEnds();
+  }
   void Refresh() {
     if (fresh_) return;
     fresh_ = true;
@@ -100,6 +109,7 @@ class EventLoop {
   bool started_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<bool> woken_{false};  // something is posted; changed under the mutex
+  bool end_soon_ = false;
   bool fresh_ = false;  // now_ was read in this turn
   std::vector<TurnEnd*> turn_ends_;
   std::vector<std::shared_ptr<void>> graveyard_;

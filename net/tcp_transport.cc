@@ -22,23 +22,26 @@ TcpTransport::~TcpTransport() { Close(false); }
 
 void TcpTransport::OnEvent(int, short what, void* arg) {
   auto* self = static_cast<TcpTransport*>(arg);
-  self->loop_->Refresh();
+  EventLoop* loop = self->loop_;
+  loop->Refresh();
   if (what & EV_WRITE) {
     self->events_->OnWritable();
-    return;
-  }
-  if (self->watch_ == Watch::kRead) {
+  } else if (self->watch_ == Watch::kRead) {
     self->end_ahead_ = (what & EV_CLOSED) != 0;
     self->events_->OnReadable();
-    return;
+  } else if (self->watch_ == Watch::kHangup) {
+    self->TellOfEnd();
   }
-  if (self->watch_ != Watch::kHangup) return;
-  pollfd p{self->descriptor_, POLLRDHUP, 0};
+  loop->AfterEvent();
+}
+
+void TcpTransport::TellOfEnd() {
+  pollfd p{descriptor_, POLLRDHUP, 0};
   if (poll(&p, 1, 0) <= 0) return;
   if (p.revents & (POLLERR | POLLHUP)) {
-    self->events_->OnHangup();
+    events_->OnHangup();
   } else if (p.revents & POLLRDHUP) {
-    self->events_->OnEndAhead();
+    events_->OnEndAhead();
   }
 }
 
@@ -94,6 +97,11 @@ IoResult TcpTransport::Write(const struct iovec* from, int count) {
   if (n >= 0) return {IoResult::Kind::kBytes, static_cast<size_t>(n), 0};
   if (errno == EAGAIN || errno == EINTR) return {IoResult::Kind::kAgain};
   return {IoResult::Kind::kBroken, 0, errno};
+}
+
+bool TcpTransport::Readable() {
+  pollfd p{descriptor_, POLLIN | POLLRDHUP, 0};
+  return poll(&p, 1, 0) > 0;
 }
 
 void TcpTransport::ShutdownWrite() {

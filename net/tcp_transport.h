@@ -35,11 +35,13 @@ class TcpTransport final : public Transport {
   void ShutdownWrite() override;
   void Close(bool reset) override;
   bool end_ahead() const override { return end_ahead_; }
+  bool Readable() override;
   const net::Peer& peer() const override { return peer_; }
   int descriptor() const override { return descriptor_; }
 
  private:
   static void OnEvent(int descriptor, short what, void* self);
+  void TellOfEnd();
 
   // What a call needs comes first: it is one line of the processor's cache.
   EventLoop* loop_;

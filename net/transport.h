@@ -60,6 +60,8 @@ class Transport {
   virtual void Close(bool reset) = 0;
   // At the time of OnReadable: the peer's end is known to come behind the bytes there.
   virtual bool end_ahead() const { return false; }
+  // At any time: bytes or the peer's end are here, though nobody was told yet. A system call.
+  virtual bool Readable() { return false; }
   virtual const net::Peer& peer() const = 0;
   // The socket, -1 if there is none.
   virtual int descriptor() const = 0;
