@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "tests/thrift/bytes.h"
+#include "thrift/buffered.h"
 #include "thrift/frame.h"
 #include "thrift/ttwitter.h"
 #include "thrift/walk.h"
@@ -199,6 +201,70 @@ void CheckStreams(const std::filesystem::path& path, size_t piece) {
 TEST(Captures, StreamsAreCutIntoTheSameFramesHoweverTheyArrive) {
   for (const auto& path : Captures()) {
     for (const size_t piece : {1, 3, 4, 5, 64, 100'000}) CheckStreams(path, piece);
+  }
+}
+
+// The same connections as they would be without lengths: headers and messages one after the other.
+void CheckBuffered(const std::filesystem::path& path, size_t piece, int* messages) {
+  struct Side {
+    std::unique_ptr<BufferedDecoder> decoder;
+    base::Buffer in;
+  };
+  std::map<std::pair<int, std::string>, Side> sides;
+  for (const json& frame : Frames(path)) {
+    const json& decoded = frame.at("decoded");
+    if (decoded.contains("endOfStream")) continue;
+    Side& side = sides[{frame.at("conn").get<int>(), frame.at("from").get<std::string>()}];
+    if (!side.decoder) {
+      side.decoder = std::make_unique<BufferedDecoder>(ProtocolOf(decoded), 16'384'000);
+    }
+    const std::string bytes = Hex(frame.at("hex").get<std::string>()).substr(4);
+    const bool with_header = decoded.contains("ttwitter");
+    base::Buffer message;
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      side.in.Append(base::Slice::Copy(std::string_view(bytes).substr(at, piece)));
+      const Outcome outcome = side.decoder->Next(&side.in, with_header, &message);
+      ASSERT_EQ(outcome, at + piece < bytes.size() ? Outcome::kNeedMore : Outcome::kOk)
+          << side.decoder->why();
+    }
+    EXPECT_EQ(message.ToString(), bytes);
+    EXPECT_TRUE(side.in.empty());
+    ++*messages;
+  }
+}
+
+TEST(Captures, MessagesAreFoundWithoutTheirLengths) {
+  for (const size_t piece : {1, 2, 3, 5, 7, 64, 100'000}) {
+    int messages = 0;
+    for (const auto& path : Captures()) {
+      SCOPED_TRACE(path.filename().string());
+      CheckBuffered(path, piece, &messages);
+    }
+    EXPECT_GE(messages, 60);
+  }
+}
+
+// The body of each message in two pieces, cut everywhere.
+TEST(Captures, BodiesAreWalkedInAllCuts) {
+  for (const auto& path : Captures()) {
+    for (const json& frame : Frames(path)) {
+      const json& decoded = frame.at("decoded");
+      if (decoded.contains("endOfStream")) continue;
+      const std::string bytes = Hex(frame.at("hex").get<std::string>()).substr(4);
+      const Protocol protocol = ProtocolOf(decoded);
+      const size_t header = decoded.value("headerBytes", 0);
+      Envelope envelope;
+      ASSERT_EQ(DecodeEnvelope(protocol, bytes.substr(header), &envelope).outcome, Outcome::kOk);
+      const std::string body = bytes.substr(header + envelope.size);
+      Walker walker(protocol);
+      for (size_t cut = 0; cut < body.size(); cut++) {
+        walker.Reset();
+        size_t used = 0;
+        ASSERT_EQ(walker.Feed(body.substr(0, cut), &used).outcome, Outcome::kNeedMore);
+        ASSERT_EQ(walker.Feed(body.substr(cut), &used).outcome, Outcome::kOk);
+        ASSERT_EQ(cut + used, body.size());
+      }
+    }
   }
 }
 
