@@ -1,6 +1,7 @@
 #include "backend/client.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace trestle::backend {
@@ -38,6 +39,7 @@ Client::~Client() {
 }
 
 void Client::Update(std::shared_ptr<const naming::Addr> addr) {
+  assert(loop_->InLoop());
   using Kind = naming::Addr::Kind;
   bool good = addr->kind == Kind::kBound || addr->kind == Kind::kNeg;
   if (!good && addr_->kind == Kind::kBound) return;
@@ -71,10 +73,7 @@ bool Client::SetEndpoints(const std::vector<naming::Endpoint>& named) {
   auto old = std::move(endpoints_);
   endpoints_ = std::move(next);
   metrics_.size->Add(static_cast<int64_t>(endpoints_.size()) - static_cast<int64_t>(old.size()));
-  std::vector<Endpoint*> all;
-  all.reserve(endpoints_.size());
-  for (const auto& e : endpoints_) all.push_back(e.get());
-  balancer_->Update(all);
+  FillBalancer();
   for (auto& e : old) {
     if (!e) continue;
     metrics_.removes->Add();
@@ -83,6 +82,32 @@ bool Client::SetEndpoints(const std::vector<naming::Endpoint>& named) {
     leaving->Retire();
   }
   return !endpoints_.empty();
+}
+
+void Client::FillBalancer() {
+  std::vector<Endpoint*> all;
+  all.reserve(endpoints_.size());
+  for (const auto& e : endpoints_) all.push_back(e.get());
+  balancer_->Update(all);
+}
+
+void Client::Reconfigure(const Options& options, std::unique_ptr<net::Connector> connector) {
+  assert(loop_->InLoop());
+  const bool renew = connector || options.framing != options_.framing ||
+                     options.ttwitter != options_.ttwitter ||
+                     options.strip_service_name != options_.strip_service_name ||
+                     options.pool.max_in_flight != options_.pool.max_in_flight;
+  const bool rebalance =
+      options.balance != options_.balance || options.max_effort != options_.max_effort;
+  options_ = options;
+  if (connector) std::swap(connector_, connector);
+  std::vector<Endpoint*> all;  // one that is leaving may be gone then
+  for (const auto& e : endpoints_) all.push_back(e.get());
+  for (const auto& e : leaving_) all.push_back(e.get());
+  for (Endpoint* e : all) e->Reconfigure(renew ? connector_.get() : nullptr);
+  if (!rebalance) return;
+  balancer_ = MakeBalancer(options_, random_);
+  FillBalancer();
 }
 
 void Client::OnUnused(Endpoint* endpoint) {
@@ -94,6 +119,7 @@ void Client::OnUnused(Endpoint* endpoint) {
 }
 
 void Client::Dispatch(call::Call* call) {
+  assert(loop_->InLoop());
   budget_.Deposit(loop_->Now());
   Try(call);
 }
@@ -149,7 +175,9 @@ void Client::OnCancel(call::Call* call) { waiting_.Remove(call); }
 
 void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const base::Status& why,
                     bool left, bool reached) {
-  bool may_again = !left || call->idempotent;
+  // What was not held whole, or is answered in part, cannot be had again.
+  const bool whole = !call->streamed && !call->reply_begun();
+  bool may_again = !left || (call->idempotent && whole);
   if (!may_again || call->attempts >= call::Call::kMaxAttempts) return call->Fail(step, why);
   if (!reached) {
     // Nobody was reached there: go to the others, once each. That costs them no more than the call
@@ -169,11 +197,6 @@ bool Client::AllTried(const call::Call& call) const {
   const uint64_t* end = call.tried + call.tried_count;
   return std::all_of(endpoints_.begin(), endpoints_.end(),
                      [&](const auto& e) { return std::find(call.tried, end, e->number()) != end; });
-}
-
-size_t Client::Out() const {
-  return static_cast<size_t>(std::count_if(endpoints_.begin(), endpoints_.end(),
-                                           [](const auto& e) { return e->accrual().out(); }));
 }
 
 }  // namespace trestle::backend

@@ -49,8 +49,6 @@ class Client final : private EndpointOwner, private call::Holder {
   const std::string& id() const { return id_; }
   const naming::Addr& addr() const { return *addr_; }
   size_t endpoints() const { return endpoints_.size(); }
-  // Live endpoints out of calls' reach at the moment.
-  size_t Out() const;
 
  private:
   void OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const base::Status& why,
@@ -61,6 +59,7 @@ class Client final : private EndpointOwner, private call::Holder {
   void Try(call::Call* call);
   void FailUnbound(call::Call* call);
   bool SetEndpoints(const std::vector<naming::Endpoint>& named);
+  void FillBalancer();
   // That no endpoint of the set is left to try for it.
   bool AllTried(const call::Call& call) const;
   void ServeWaiting();
@@ -68,7 +67,7 @@ class Client final : private EndpointOwner, private call::Holder {
 
   net::EventLoop* loop_;
   std::string id_;
-  Options options_;
+  Options options_;  // changed in place: all parts refer to it
   std::unique_ptr<net::Connector> connector_;
   base::Random* random_;
   ClientMetrics metrics_;

@@ -37,6 +37,11 @@ class Endpoint final : private PoolOwner {
   }
   void Retire() { pool_.Retire(); }
   void Warm() { pool_.Warm(); }
+  // The options are others now. `connector`: null, or all connections are to be made anew with it.
+  void Reconfigure(net::Connector* connector) {
+    if (connector) pool_.Renew(connector);
+    pool_.OnOptions();
+  }
 
   const naming::Endpoint& named() const { return named_; }
   // Of this worker, never given twice: memory is, when an endpoint has left.

@@ -6,8 +6,12 @@
 namespace trestle::backend {
 namespace {
 
-constexpr size_t kNotIdle = ~size_t{0};
 constexpr uint32_t kMicrosPerMs = 1000;
+// A connection that was idle for longer is looked at before it is used: its backend may have closed
+// it in this very turn.
+constexpr auto kFresh = std::chrono::milliseconds(500);
+
+size_t Index(thrift::Protocol protocol) { return static_cast<size_t>(protocol); }
 
 }  // namespace
 
@@ -20,6 +24,8 @@ PoolMetrics::PoolMetrics(base::Scope* s)
       stray_answers(s->counter("stray_oneway_answers")),
       num_waited(s->counter("pool_num_waited")),
       too_many_waiters(s->counter("pool_num_too_many_waiters")),
+      answers{s->Child("ttwitter")->counter("accepted"), s->Child("ttwitter")->counter("refused"),
+              s->Child("ttwitter")->counter("hung_up"), s->Child("ttwitter")->counter("silent")},
       connections(s->gauge("connections")),
       cached(s->gauge("pool_cached")),
       waiters(s->gauge("pool_waiters")),
@@ -33,6 +39,7 @@ Pool::Pool(net::EventLoop* loop, const Options& options, net::Connector* connect
       to_(to),
       metrics_(metrics),
       owner_(owner),
+      lendable_(metrics->cached),
       idle_timer_(loop, [this] { CloseIdle(); }) {}
 
 Pool::~Pool() {
@@ -45,6 +52,7 @@ Pool::~Pool() {
   for (ThriftSession* s : all) {
     if (!s->busy()) s->Close();
   }
+  for (ThriftSession* s : sessions_) lendable_.Remove(s);
   for (ThriftSession* s : sessions_) {  // their calls fail
     metrics_->closes->Add();
     metrics_->connections->Add(-1);
@@ -53,18 +61,14 @@ Pool::~Pool() {
 }
 
 void Pool::Take(call::Call* call) {
-  while (!idle_.empty()) {
-    ThriftSession* session = PickIdle();
-    if (TooOld(*session)) {
-      session->Close();
-      continue;
-    }
-    Forget(session);
-    session->Send(call);
-    return;
+  protocol_ = call->protocol;
+  if (waiters_.empty() || !openings_.empty()) {
+    if (ThriftSession* session = Pick(*call)) return Lend(session, call);
   }
-  bool may_open = sessions_.size() + attempts_.size() < options_.pool.max_size;
-  if (!may_open && waiters_.size() >= options_.pool.max_waiters) {
+  // An idle one that this call cannot use makes place for one that it can.
+  if (Full() && !lendable_.idle().empty()) lendable_.idle().front()->Close();
+  const bool may_open = !Full();
+  if ((!may_open || MustWait(call->protocol)) && waiters_.size() >= options_.pool.max_waiters) {
     metrics_->too_many_waiters->Add();
     owner_->OnLetGo(false);
     call->Fail(call::Step::kConnect,
@@ -80,62 +84,113 @@ void Pool::Take(call::Call* call) {
   if (!may_open) {
     metrics_->num_waited->Add();
     call->request.Compact();
-  } else if (waiters_.size() > attempts_.size()) {
-    Open();
+  } else if (Short()) {
+    Open(call->protocol);
   }
 }
 
-// The one used last; but not one whose backend may still be at work on a oneway, as long as another
-// is near: the call would wait behind it, or be lost if the backend takes the oneway badly.
-ThriftSession* Pool::PickIdle() const {
-  constexpr size_t kLook = 16;
-  for (size_t i = 0; i < std::min(kLook, idle_.size()); i++) {
-    ThriftSession* session = idle_[idle_.size() - 1 - i];
-    if (!session->after_oneway()) return session;
+ThriftSession* Pool::Pick(const call::Call& call) {
+  for (;;) {
+    ThriftSession* session = lendable_.Pick(call);
+    if (!session || session->busy()) return session;
+    const bool fresh = loop_->Now() - session->idle_since() <= kFresh;
+    if (!TooOld(*session) && (fresh || !session->Stirs())) return session;
+    session->Close();
   }
-  return idle_.back();
+}
+
+void Pool::Lend(ThriftSession* session, call::Call* call) {
+  session->Send(call);
+  lendable_.Put(session);
+}
+
+void Pool::ServeWaiters() {
+  while (!waiters_.empty()) {
+    ThriftSession* session = Pick(*waiters_.front());
+    if (!session) break;
+    call::Call* call = waiters_.Pop();
+    metrics_->waiters->Add(-1);
+    Lend(session, call);
+  }
+  if (waiters_.empty() || !openings_.empty() || retired_) return;
+  if (Full() && !lendable_.idle().empty()) lendable_.idle().front()->Close();
+  if (!waiters_.empty() && openings_.empty() && !Full()) Open(waiters_.front()->protocol);
 }
 
 void Pool::Warm() {
-  while (!retired_ && sessions_.size() + attempts_.size() < options_.pool.min_size) Open();
+  while (!retired_ && sessions_.size() + openings_.size() < options_.pool.min_size) {
+    if (MustWait(protocol_)) return;
+    Open(protocol_);
+  }
 }
 
-void Pool::Open() {
-  uint64_t id = next_attempt_++;
-  auto started = loop_->Now();
-  attempts_[id] = connector_->Connect(
-      to_, options_.connect_timeout,
-      [this, id, started](base::Result<std::unique_ptr<net::Transport>> result) {
-        auto took =
-            std::chrono::duration_cast<std::chrono::microseconds>(loop_->Now() - started).count();
-        metrics_->connect_latency->Record(static_cast<uint64_t>(took));
-        OnOpened(id, std::move(result));
-      });
+bool Pool::MustWait(thrift::Protocol protocol) const {
+  return options_.ttwitter &&
+         memory_[Index(protocol)].For(loop_->Now()) == UpgradeMemory::Next::kWait;
 }
 
-void Pool::OnOpened(uint64_t id, base::Result<std::unique_ptr<net::Transport>> result) {
-  auto attempt = attempts_.find(id);
-  loop_->DeleteLater(std::move(attempt->second));
-  attempts_.erase(attempt);
+void Pool::Open(thrift::Protocol protocol) {
+  UpgradeMemory& memory = memory_[Index(protocol)];
+  auto next = options_.ttwitter ? memory.For(loop_->Now()) : UpgradeMemory::Next::kPlain;
+  if (next == UpgradeMemory::Next::kWait) return;
+  const bool ask = next == UpgradeMemory::Next::kAsk;
+  if (ask) memory.OnAsking();
+  Opening::Owner* self = this;
+  openings_.push_back(
+      std::make_unique<Opening>(loop_, options_, connector_, to_, protocol, ask, self));
+  openings_.back()->Start();
+}
+
+void Pool::OpenForWaiters() {
+  while (!retired_ && !waiters_.empty() && Short() && !Full()) {
+    if (MustWait(waiters_.front()->protocol)) return;
+    Open(waiters_.front()->protocol);
+  }
+}
+
+void Pool::OnAnswer(Opening* opening, Answer answer) {
+  metrics_->answers[static_cast<size_t>(answer)]->Add();
+  if (answer == Answer::kHungUp || answer == Answer::kSilent) {
+    metrics_->connects->Add();
+    metrics_->closes->Add();
+  }
+  if (memory_[Index(opening->protocol())].OnAnswer(answer, loop_->Now())) {
+    ++generation_;  // those that are spoken to plainly
+    CloseAllIdle();
+  }
+  OpenForWaiters();
+  Warm();
+}
+
+void Pool::OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transport>> result) {
+  auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(loop_->Now() - opening->started());
+  metrics_->connect_latency->Record(static_cast<uint64_t>(took.count()));
+  if (opening->asks()) memory_[Index(opening->protocol())].OnGivenUp();
+  const Spoken spoken = Spoken::By(options_, opening->protocol(), opening->upgraded());
+  auto at = std::find_if(openings_.begin(), openings_.end(),
+                         [opening](const auto& o) { return o.get() == opening; });
+  loop_->DeleteLater(std::move(*at));
+  openings_.erase(at);
   if (!result.ok()) return OnOpenFailed(result.status());
   metrics_->connects->Add();
   metrics_->connections->Add(1);
-  auto* session = new ThriftSession(loop_, options_, this, std::move(*result));  // OnDead ends it
-  session->position = kNotIdle;
+  auto* session =
+      new ThriftSession(loop_, options_, this, std::move(*result), spoken);  // OnDead ends it
+  session->generation = generation_;
   sessions_.insert(session);
   session->Start();
-  OnIdle(session);
+  OnRoom(session);
 }
 
 void Pool::OnOpenFailed(const base::Status& why) {
   metrics_->failed_connects->Add();
   owner_->OnConnectFailed();
   // Those who wait for no other connection go elsewhere at once.
-  size_t others = attempts_.size() + sessions_.size();
-  while (waiters_.size() > others) {
-    LoseWaiter(why);
-    others = attempts_.size() + sessions_.size();
-  }
+  auto others = [this] {
+    return (openings_.size() + sessions_.size()) * uint64_t{options_.pool.max_in_flight};
+  };
+  while (waiters_.size() > others()) LoseWaiter(why);
   if (retired_ && empty()) owner_->OnEmpty();
 }
 
@@ -153,34 +208,21 @@ void Pool::CountBytes(ThriftSession* session) {
   session->counted_received = session->received_bytes();
 }
 
-void Pool::OnIdle(ThriftSession* session) {
+void Pool::OnRoom(ThriftSession* session) {
   CountBytes(session);
-  if (!waiters_.empty() && !TooOld(*session)) {
-    call::Call* call = waiters_.Pop();
-    metrics_->waiters->Add(-1);
-    session->Send(call);
-    return;
+  if (Fit(*session)) {
+    lendable_.Put(session);
+  } else {
+    lendable_.Remove(session);
   }
-  bool keep =
-      !retired_ && !TooOld(*session) &&
-      (options_.pool.idle_time != base::Duration(0) || sessions_.size() <= options_.pool.min_size);
-  if (!keep) return session->Close();
-  session->position = idle_.size();
-  idle_.push_back(session);
-  metrics_->cached->Add(1);
-  ArmIdle();
-}
-
-void Pool::Forget(ThriftSession* session) {
-  if (session->position == kNotIdle) return;
-  idle_.erase(idle_.begin() + static_cast<ptrdiff_t>(session->position));
-  for (size_t i = session->position; i < idle_.size(); i++) idle_[i]->position = i;
-  session->position = kNotIdle;
-  metrics_->cached->Add(-1);
+  if (!waiters_.empty()) ServeWaiters();
+  if (session->busy()) return;
+  if (Spare(*session)) return session->Close();
+  ArmIdle(*session);
 }
 
 void Pool::OnDead(ThriftSession* session) {
-  Forget(session);
+  lendable_.Remove(session);
   if (sessions_.erase(session) == 0) return;
   metrics_->closes->Add();
   metrics_->connections->Add(-1);
@@ -191,10 +233,7 @@ void Pool::OnDead(ThriftSession* session) {
     return;
   }
   // A connection less: somebody may have waited for it.
-  if (waiters_.size() > attempts_.size() &&
-      sessions_.size() + attempts_.size() < options_.pool.max_size) {
-    Open();
-  }
+  if (!waiters_.empty() && Short() && !Full()) Open(waiters_.front()->protocol);
 }
 
 void Pool::OnCancel(call::Call* call) {
@@ -206,21 +245,60 @@ void Pool::OnCancel(call::Call* call) {
 
 void Pool::Retire() {
   retired_ = true;
-  while (!idle_.empty()) idle_.back()->Close();
+  CloseAllIdle();
   if (sessions_.empty()) Empty();
 }
 
 void Pool::Empty() {
-  attempts_.clear();
+  GiveUpOpenings();
   const base::Status why(base::Code::kUnavailable, to_.Show() + " left the set");
   while (!waiters_.empty()) LoseWaiter(why);
   owner_->OnEmpty();
+}
+
+void Pool::GiveUpOpenings() {
+  for (auto& opening : openings_) {
+    if (opening->asks()) memory_[Index(opening->protocol())].OnGivenUp();
+    loop_->DeleteLater(std::move(opening));
+  }
+  openings_.clear();
+}
+
+void Pool::OnOptions() {
+  if (retired_) return;
+  while (sessions_.size() > options_.pool.max_size && !lendable_.idle().empty()) {
+    lendable_.idle().front()->Close();
+  }
+  OpenForWaiters();
+  Warm();
+  if (!lendable_.idle().empty()) CloseIdle();
+}
+
+void Pool::Renew(net::Connector* connector) {
+  connector_ = connector;
+  ++generation_;
+  openings_.clear();  // nothing of them is on the stack, and their Connector may go
+  memory_[0] = memory_[1] = {};
+  CloseAllIdle();
+  for (ThriftSession* s : sessions_) lendable_.Remove(s);
 }
 
 bool Pool::TooOld(const ThriftSession& session) const {
   return options_.session_life_time &&
          loop_->Now() - session.opened() > *options_.session_life_time;
 }
+
+bool Pool::Fit(const ThriftSession& session) const {
+  return session.generation == generation_ && !TooOld(session);
+}
+
+bool Pool::Spare(const ThriftSession& session) const {
+  return retired_ || !Fit(session) || sessions_.size() > options_.pool.max_size ||
+         (options_.pool.idle_time == base::Duration(0) &&
+          sessions_.size() > options_.pool.min_size);
+}
+
+// --- connections at rest ---
 
 // The shorter of the pool's and the session's own idle time.
 static std::optional<base::Duration> IdleTime(const Options& options) {
@@ -229,19 +307,35 @@ static std::optional<base::Duration> IdleTime(const Options& options) {
   return std::min(*options.pool.idle_time, *options.session_idle_time);
 }
 
-void Pool::ArmIdle() {
+void Pool::CloseAllIdle() {
+  while (!lendable_.idle().empty()) lendable_.idle().front()->Close();
+}
+
+// For the sooner of: the idle time of the one idle for longest, the life time of this one.
+void Pool::ArmIdle(const ThriftSession& session) {
+  std::optional<base::TimePoint> at;
   auto time = IdleTime(options_);
-  if (!time || idle_timer_.armed() || sessions_.size() <= options_.pool.min_size) return;
-  idle_timer_.ArmAt(idle_.front()->idle_since() + *time);
+  if (time && sessions_.size() > options_.pool.min_size) {
+    at = lendable_.idle().front()->idle_since() + *time;
+  }
+  if (options_.session_life_time) {
+    // TooOld is past its time, not at it.
+    auto end = session.opened() + *options_.session_life_time + std::chrono::milliseconds(1);
+    at = at ? std::min(*at, end) : end;
+  }
+  if (at && (!idle_timer_.armed() || *at < idle_timer_.at())) idle_timer_.ArmAt(*at);
 }
 
 void Pool::CloseIdle() {
   auto time = IdleTime(options_);
-  while (!idle_.empty() && sessions_.size() > options_.pool.min_size &&
-         idle_.front()->idle_since() + *time <= loop_->Now()) {
-    idle_.front()->Close();
+  const std::vector<ThriftSession*> idle = lendable_.idle();  // closing takes out of it
+  for (ThriftSession* session : idle) {
+    if (session->busy() || session->shelf != ThriftSession::Shelf::kIdle) continue;
+    bool over = time && sessions_.size() > options_.pool.min_size &&
+                session->idle_since() + *time <= loop_->Now();
+    if (over || TooOld(*session)) session->Close();
   }
-  if (!idle_.empty()) ArmIdle();
+  for (ThriftSession* session : lendable_.idle()) ArmIdle(*session);
 }
 
 }  // namespace trestle::backend

@@ -1,17 +1,23 @@
-// Pool: the connections of one worker to one endpoint, each for one call at a time, and the calls
-// that wait for one.
+// Pool: the connections of one worker to one endpoint, and the calls that wait for one.
+//
+// A call goes on a connection that already carries some and has places left (maxInFlight), else on
+// an idle one; a new one is opened only when all are full. Who waits is served in order: a call
+// that cannot share the next free place (a large request, the other protocol) holds up those behind
+// it until a connection is its own, unless one is being opened.
 //
 // Lifetime: of its Endpoint. Threading: its worker's loop. Errors: told to its PoolOwner.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "backend/lendable.h"
+#include "backend/opening.h"
 #include "backend/options.h"
 #include "backend/thrift_session.h"
+#include "backend/upgrade_memory.h"
 #include "base/metrics.h"
 #include "call/call.h"
 #include "net/connector.h"
@@ -23,6 +29,7 @@ struct PoolMetrics {
   explicit PoolMetrics(base::Scope* scope);
   base::Counter *connects, *failed_connects, *closes, *sent_bytes, *received_bytes, *stray_answers;
   base::Counter *num_waited, *too_many_waiters;
+  base::Counter* answers[4];  // to the upgrade to TTwitter, by Answer
   base::Gauge *connections, *cached, *waiters;
   base::Histogram* connect_latency;
 };
@@ -41,7 +48,7 @@ class PoolOwner {
   virtual void OnEmpty() = 0;
 };
 
-class Pool final : private SessionOwner, private call::Holder {
+class Pool final : private SessionOwner, private Opening::Owner, private call::Holder {
  public:
   Pool(net::EventLoop* loop, const Options& options, net::Connector* connector,
        const net::Address& to, PoolMetrics* metrics, PoolOwner* owner);
@@ -55,12 +62,17 @@ class Pool final : private SessionOwner, private call::Holder {
   void Warm();
   // No new calls: idle connections close now, others after their call.
   void Retire();
-  bool empty() const { return sessions_.empty() && attempts_.empty() && waiters_.empty(); }
+  // The options are others now; what they bound holds at once.
+  void OnOptions();
+  // Connections are made another way, or something else is spoken on them: those of before are
+  // closed as they become idle.
+  void Renew(net::Connector* connector);
+  bool empty() const { return sessions_.empty() && openings_.empty() && waiters_.empty(); }
   size_t open() const { return sessions_.size(); }
   uint32_t waiting() const { return waiters_.size(); }
 
  private:
-  void OnIdle(ThriftSession* session) override;
+  void OnRoom(ThriftSession* session) override;
   void OnDead(ThriftSession* session) override;
   void OnSuccess() override { owner_->OnSuccess(); }
   void OnLetGo(bool out_of_time) override { owner_->OnLetGo(out_of_time); }
@@ -69,20 +81,42 @@ class Pool final : private SessionOwner, private call::Holder {
   }
   void OnStrayAnswer() override { metrics_->stray_answers->Add(); }
   void OnCancel(call::Call* call) override;
+  void OnAnswer(Opening* opening, Answer answer) override;
+  void OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transport>> result) override;
 
-  void Open();
-  void OnOpened(uint64_t id, base::Result<std::unique_ptr<net::Transport>> result);
+  // --- connections on their way ---
+  bool Full() const { return sessions_.size() + openings_.size() >= options_.pool.max_size; }
+  // More wait than what is on its way can carry.
+  bool Short() const {
+    return waiters_.size() > openings_.size() * uint64_t{options_.pool.max_in_flight};
+  }
+  bool MustWait(thrift::Protocol protocol) const;
+  void Open(thrift::Protocol protocol);
+  // For all who wait, as far as there may be connections for them.
+  void OpenForWaiters();
   void OnOpenFailed(const base::Status& why);
+  void GiveUpOpenings();
+
+  // --- calls ---
+  // A connection for `call`, good to be used; nullptr when there is none.
+  ThriftSession* Pick(const call::Call& call);
+  void Lend(ThriftSession* session, call::Call* call);
+  void ServeWaiters();
   // The first who waits goes elsewhere.
   void LoseWaiter(const base::Status& why);
   // Of a retired pool without connections: who still waits goes elsewhere.
   void Empty();
-  ThriftSession* PickIdle() const;
-  void Forget(ThriftSession* session);
-  void CountBytes(ThriftSession* session);
+
+  // --- connections at rest ---
   bool TooOld(const ThriftSession& session) const;
+  // May take calls still.
+  bool Fit(const ThriftSession& session) const;
+  // Not wanted any more, although idle.
+  bool Spare(const ThriftSession& session) const;
+  void CountBytes(ThriftSession* session);
+  void CloseAllIdle();
   void CloseIdle();
-  void ArmIdle();
+  void ArmIdle(const ThriftSession& session);
 
   net::EventLoop* loop_;
   const Options& options_;
@@ -91,9 +125,11 @@ class Pool final : private SessionOwner, private call::Holder {
   PoolMetrics* metrics_;
   PoolOwner* owner_;
   std::unordered_set<ThriftSession*> sessions_;  // owned
-  std::vector<ThriftSession*> idle_;             // the one used last at the end
-  std::unordered_map<uint64_t, std::unique_ptr<net::Connector::Attempt>> attempts_;
-  uint64_t next_attempt_ = 0;
+  Lendable lendable_;
+  std::vector<std::unique_ptr<Opening>> openings_;
+  UpgradeMemory memory_[2];                                // by protocol
+  thrift::Protocol protocol_ = thrift::Protocol::kBinary;  // of the last call
+  uint32_t generation_ = 0;
   call::Queue waiters_;
   bool retired_ = false;
   net::Timer idle_timer_;

@@ -17,7 +17,8 @@ int64_t RetryBudget::Balance(base::TimePoint now) {
   int64_t newest = Slot(now).number;
   double calls = 0, retries = 0;
   for (const Cell& c : cells_) {
-    if (c.number <= newest - kSlots || c.number < 0) continue;
+    // Numbers past the newest are of another ttl, before a reload.
+    if (c.number <= newest - kSlots || c.number < 0 || c.number > newest) continue;
     calls += static_cast<double>(c.calls);
     retries += static_cast<double>(c.retries);
   }

@@ -3,149 +3,184 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/request_frame.h"
+
 namespace trestle::backend {
 namespace {
 
-constexpr uint32_t kLength = 4;
-constexpr uint32_t kHead = thrift::MaxEnvelopeSize(thrift::kMaxNameBytes);
-constexpr uint32_t kFirstField = 8;  // bytes that tell what a reply is
+// A reply that is not whole and larger than this gives way when memory is short.
+constexpr size_t kSmallReply = 64 * 1024;
 
 }  // namespace
 
 ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
-                             std::unique_ptr<net::Transport> transport)
+                             std::unique_ptr<net::Transport> transport, const Spoken& spoken)
     : loop_(loop),
       options_(options),
       owner_(owner),
+      spoken_(spoken),
       connection_(loop, std::move(transport), this),
-      frames_(options.max_frame_bytes),
+      replies_(spoken, options.max_frame_bytes),
+      in_flight_(spoken.max_in_flight),
       opened_(loop->Now()),
       idle_since_(opened_),
-      timer_(loop, [this] { OnAttemptOver(); }) {}
+      timer_(loop, [this] { OnTimer(); }) {}
 
 ThriftSession::~ThriftSession() {
-  if (!call_) return;
-  call::Call* call = std::exchange(call_, nullptr);
-  call->holder = nullptr;
-  call->Fail(call->step, base::Status(base::Code::kInternal, "shutting down"));
-}
-
-void ThriftSession::OnAttemptOver() {
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*options_.attempt_timeout);
-  const char* what = connection_.unsent() > 0 ? "could not write all to " : "no reply from ";
-  Lose(call::Step::kReply,
-       base::Status(base::Code::kTimeout, what + Where() + " within " + std::to_string(ms.count()) +
-                                              " ms (requestAttemptTimeoutMs)"));
+  dead_ = true;
+  while (Entry* e = in_flight_.oldest()) {
+    call::Call* call = e->call;
+    in_flight_.Remove(e);
+    if (!call) continue;
+    Release(call);
+    call->Fail(call->step, base::Status(base::Code::kInternal, "shutting down"));
+  }
 }
 
 void ThriftSession::Send(call::Call* call) {
-  call_ = call;
+  if (call->protocol != spoken_.protocol) {
+    spoken_.protocol = call->protocol;
+    replies_.SetProtocol(call->protocol);
+  }
   after_oneway_ = false;
   call->holder = this;
   call->step = call::Step::kDispatch;
-  name_.assign(call->method);
-  protocol_ = call->protocol;
-  seqid_ = seqid_ == INT32_MAX ? 1 : seqid_ + 1;
-  position_ = connection_.queued();
-  base::Buffer frame = call->request.Share();
-  call::PutSeqid(&frame, protocol_, call->envelope, seqid_, loop_->arena());
-  connection_.Write(std::move(frame));
+  Entry* e = in_flight_.Add(call, loop_->Now());
+  e->begin = connection_.queued();
+  connection_.Write(MakeRequestFrame(call, spoken_, e->seqid, loop_->arena()));
+  e->end = connection_.queued();
   loop_->AtTurnEnd(this);  // after the connection's own, which writes
-  if (options_.attempt_timeout) timer_.Arm(*options_.attempt_timeout);
+  if (!call->request_body.whole()) {
+    alone_ = uploading_ = body_waits_ = true;
+    moved_ = loop_->Now();
+    ArmTimer();
+  } else if (options_.attempt_timeout) {
+    const base::TimePoint at = e->since + *options_.attempt_timeout;
+    if (!timer_.armed() || at < timer_.at()) timer_.ArmAt(at);
+  }
 }
 
-// The call was written, as far as the system took it.
+// What was sent in this turn was written, as far as the system took it.
 void ThriftSession::OnTurnEnd() {
-  if (!call_ || connection_.unsent() > 0) return;
-  call_->step = call::Step::kReply;
-  if (!call_->oneway()) {
+  if (uploading_) return AskForBody();
+  while (Entry* e = in_flight_.unwritten()) {
+    if (dead_ || connection_.sent() < e->end) return;
+    Written(e);
+  }
+}
+
+void ThriftSession::Written(Entry* entry) {
+  in_flight_.OnWritten(entry);
+  call::Call* call = entry->call;
+  if (call) call->step = call::Step::kReply;
+  if (!entry->oneway) {
+    if (!call) return;
+    if (call->streamed) {
+      entry->since = loop_->Now();
+      ArmTimer();
+    }
     // What is in flight for long must not hold on to read memory.
-    if (call_->idempotent) {
-      call_->request.Compact();
+    if (call->idempotent && !call->streamed) {
+      call->request.Compact();
     } else {
-      call_->request.Clear();
+      call->request.Clear();
     }
     return;
   }
-  timer_.Cancel();
-  call::Call* done = std::exchange(call_, nullptr);
   after_oneway_ = true;
-  oneways_[oneway_count_++ % oneways_.size()] = seqid_;
-  idle_since_ = loop_->Now();
-  owner_->OnSuccess();
-  owner_->OnIdle(this);
-  done->OnewayDone();
+  oneways_[oneway_count_++ % oneways_.size()] = entry->seqid;
+  in_flight_.Remove(entry);
+  if (call) {
+    Release(call);
+    owner_->OnSuccess();
+  }
+  Settle(true);
+  if (call) call->OnewayDone();
 }
 
 void ThriftSession::OnBytes(base::Buffer* in) {
   while (!dead_) {
-    base::Buffer frame;
-    thrift::Outcome outcome = frames_.Next(in, &frame);
-    if (outcome == thrift::Outcome::kNeedMore) {
-      // Idle, only the answer to a oneway may come; other bytes would stand before the next reply.
-      if (call_ || in->empty() || oneway_count_ > 0) return;
-      return Lose(call::Step::kReply,
-                  base::Status(base::Code::kMalformed, "bytes that nobody asked for"));
+    if (downloading_) {
+      if (!HandOn(in)) return;
+      continue;
     }
-    if (outcome == thrift::Outcome::kMalformed) {
-      return Lose(
-          call::Step::kReply,
-          base::Status(base::Code::kMalformed, "bad frame from " + Where() + ": " + frames_.why()));
+    Reply reply;
+    const uint32_t hold = MayHoldLess() ? options_.stream_threshold : UINT32_MAX;
+    switch (replies_.Next(in, hold, loop_->arena(), &reply)) {
+      case thrift::Outcome::kNeedMore:
+        return OnMidReply(*in);
+      case thrift::Outcome::kMalformed:
+        return Lose(call::Step::kReply,
+                    base::Status(base::Code::kMalformed, replies_.Why(Where())));
+      case thrift::Outcome::kOk:
+        break;
     }
-    if (!OnFrame(std::move(frame), in->empty())) return;
+    if (!OnReply(&reply, in->empty())) return;
   }
 }
 
-bool ThriftSession::OnFrame(base::Buffer frame, bool last) {
-  auto head = static_cast<uint32_t>(std::min<size_t>(frame.size(), kLength + kHead + kFirstField));
-  std::string_view bytes = std::string_view(frame.Front(head), head).substr(kLength);
-  thrift::Envelope envelope;
-  thrift::DecodeResult r = thrift::DecodeEnvelope(protocol_, bytes, &envelope);
-  const char* refused = r.outcome == thrift::Outcome::kOk ? nullptr
-                        : r.outcome == thrift::Outcome::kMalformed
-                            ? r.why
-                            : "a frame too short for its message";
-  // With verifySeqid off, seqids tell nothing while a call waits.
-  bool own = call_ && (envelope.seqid == seqid_ || !options_.verify_seqid);
-  if (!refused && !own && IsOneway(envelope.seqid)) {
-    owner_->OnStrayAnswer();
+void ThriftSession::OnMidReply(const base::Buffer& in) {
+  // Idle, only the answer to a oneway may come; other bytes would stand before the next reply.
+  if (in_flight_.empty() && !in.empty() && oneway_count_ == 0) {
+    return Lose(call::Step::kReply,
+                base::Status(base::Code::kMalformed, "bytes that nobody asked for"));
+  }
+  if (in.size() > kSmallReply && base::Block::BytesOnThread() > options_.max_buffered_bytes) {
+    FailAll(base::Status(base::Code::kRefused,
+                         "over maxBufferedBytes with a reply of " + Where() + " in the middle"));
+  }
+}
+
+bool ThriftSession::OnReply(Reply* reply, bool last) {
+  Entry* e = Match(reply->envelope);
+  const bool stray = e ? (e->oneway || !e->call) && connection_.sent() > e->begin
+                       : IsOneway(reply->envelope.seqid);
+  if (stray && reply->rest == 0) {
+    DropStray(e);
     return true;
   }
-  if (!refused) refused = Refuse(envelope);
-  if (refused) {
+  if (const char* refused = Refuse(e, reply->envelope)) {
     Lose(call::Step::kReply,
          base::Status(base::Code::kMalformed, "bad reply from " + Where() + ": " + refused));
     return false;
   }
-  thrift::ReplyKind kind =
-      thrift::ClassifyReply(protocol_, envelope.type, bytes.substr(envelope.size));
-  call::PutSeqid(&frame, protocol_, envelope, call_->envelope.seqid, loop_->arena());
-  timer_.Cancel();
-  call::Call* done = std::exchange(call_, nullptr);
-  done->holder = nullptr;
-  idle_since_ = loop_->Now();
+  call::Call* call = e->call;
+  RestoreEnvelope(&reply->frame, reply->envelope, *call, loop_->arena());
+  if (reply->rest > 0) return BeginReply(e, reply);
+  if (connection_.end_ahead()) ending_ = true;
+  bool clean = !uploading_ && (in_flight_.size() > 1 || (last && !ending_));
+  in_flight_.Remove(e);
+  alone_ = false;
+  Release(call);
   owner_->OnSuccess();
-  if (last && !connection_.end_ahead()) {
-    owner_->OnIdle(this);  // first, so that the caller's next call finds it
-  } else {
-    Die();  // more bytes than one reply, or the backend's end
-  }
-  done->Reply(std::move(frame), kind);
-  return false;
+  Settle(clean);  // first, so that the caller's next call finds the connection
+  call->Reply(std::move(reply->frame), reply->kind);
+  return true;
 }
 
-const char* ThriftSession::Refuse(const thrift::Envelope& envelope) const {
-  if (!call_) return "a reply to no call";
-  if (connection_.sent() <= position_) return "a reply before the call was written";
-  if (options_.verify_seqid && envelope.seqid != seqid_) return "a reply with another seqid";
+InFlight::Entry* ThriftSession::Match(const thrift::Envelope& envelope) {
+  if (options_.verify_seqid) return in_flight_.Find(envelope.seqid);
+  // Seqids tell nothing while a call waits.
+  Entry* e = in_flight_.oldest();
+  while (e && e->oneway) e = in_flight_.Next(e);
+  return e;
+}
+
+const char* ThriftSession::Refuse(const Entry* entry, const thrift::Envelope& envelope) const {
+  if (!entry) return in_flight_.empty() ? "a reply to no call" : "a reply with another seqid";
+  if (connection_.sent() <= entry->begin) return "a reply before the call was written";
+  if (!entry->call || entry->oneway) return "a large reply that nobody waits for";
   if (envelope.type == thrift::MessageType::kException) return nullptr;
   if (envelope.type != thrift::MessageType::kReply) return "a message that is no reply";
-  if (envelope.name == name_) return nullptr;
-  size_t colon = name_.find(':');
-  if (colon != std::string::npos && envelope.name == std::string_view(name_).substr(colon + 1)) {
-    return nullptr;
-  }
-  return "a reply with another name";
+  return IsName(*entry->call, envelope.name) ? nullptr : "a reply with another name";
+}
+
+// What was sent, or its part behind the ':'.
+bool ThriftSession::IsName(const call::Call& call, std::string_view name) const {
+  const std::string_view sent = call.method;
+  if (name == sent) return true;
+  const size_t colon = sent.find(':');
+  return colon != std::string_view::npos && name == sent.substr(colon + 1);
 }
 
 bool ThriftSession::IsOneway(int32_t seqid) const {
@@ -154,39 +189,77 @@ bool ThriftSession::IsOneway(int32_t seqid) const {
          oneways_.begin() + static_cast<ptrdiff_t>(n);
 }
 
+// `entry`: its call was let go of, or is a oneway that is being written.
+void ThriftSession::DropStray(Entry* entry) {
+  owner_->OnStrayAnswer();
+  if (!entry || entry->oneway) return;
+  in_flight_.Remove(entry);
+  Settle(true);
+}
+
+void ThriftSession::Settle(bool clean) {
+  idle_since_ = loop_->Now();
+  if (dead_) return;
+  if (!clean || Deserted()) return Die();
+  if (!ending_) owner_->OnRoom(this);
+}
+
 void ThriftSession::OnEnd() {
   Lose(call::Step::kReply, base::Status(base::Code::kClosed,
-                                        Where() + (connection_.unread() > 0
+                                        Where() + (connection_.unread() > 0 || downloading_
                                                        ? " closed the connection in mid-reply"
                                                        : " closed the connection before a reply")));
 }
 
-void ThriftSession::OnGone(const base::Status& why) { Lose(call::Step::kReply, why); }
-
-// The connection is of no more use; the call, if there is one, is lost here.
+// The connection is of no more use; the calls it has are lost here.
 void ThriftSession::Lose(call::Step step, const base::Status& why) {
   if (dead_) return;
-  bool left = connection_.sent() > position_;
-  call::Call* call = std::exchange(call_, nullptr);
+  const uint64_t sent = connection_.sent();
   Die();
-  if (!call) return;
-  call->holder = nullptr;
-  owner_->OnLost(call, left ? step : call::Step::kDispatch, why, left);
+  while (Entry* e = in_flight_.oldest()) {
+    call::Call* call = e->call;
+    const bool left = sent > e->begin;
+    in_flight_.Remove(e);
+    if (!call) continue;
+    Release(call);
+    owner_->OnLost(call, left ? step : call::Step::kDispatch, why, left);
+  }
 }
 
-// A reply may be on its way, so the connection cannot be used again.
+void ThriftSession::FailAll(const base::Status& why) {
+  if (dead_) return;
+  Die();
+  while (Entry* e = in_flight_.oldest()) {
+    call::Call* call = e->call;
+    in_flight_.Remove(e);
+    if (!call) continue;
+    Release(call);
+    owner_->OnLetGo(false);
+    call->Fail(call->step, why);
+  }
+}
+
+// A reply may be on its way: alone, the call takes the connection with it.
 void ThriftSession::OnCancel(call::Call* call) {
-  if (call != call_) return;
-  call_ = nullptr;
+  Entry* e = in_flight_.Of(call);
+  if (!e) return;
+  Release(call);
+  in_flight_.LetGo(e);
   owner_->OnLetGo(call->out_of_time);
-  Die();
+  if (alone_ || Deserted()) Die();
 }
 
-void ThriftSession::Close() { Die(); }
+void ThriftSession::Release(call::Call* call) {
+  call->holder = nullptr;
+  if (call->request_body.sink == this) call->request_body.sink = nullptr;
+  if (call->reply_body.source == this) call->reply_body.source = nullptr;
+  if (downloading_ == call) downloading_ = nullptr;
+}
 
 void ThriftSession::Die() {
   if (dead_) return;
   dead_ = true;
+  uploading_ = false;
   timer_.Cancel();
   connection_.Close();
   owner_->OnDead(this);

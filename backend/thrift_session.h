@@ -1,8 +1,13 @@
-// ThriftSession: one backend connection that speaks framed Thrift, one call at a time.
+// ThriftSession: one backend connection that speaks Thrift, framed or not, plain or upgraded to
+// TTwitter. It carries one call at a time, or as many as its pool allows.
 //
-// It puts a seqid of its own on the call, checks that the reply is the answer to it (seqid, name,
-// type), and gives the reply with the caller's seqid. What is not such an answer fails the call and
-// closes the connection; it never reaches a client.
+// It puts a seqid of its own on each call, checks that a reply is the answer to one of them (seqid,
+// name, type), and gives the reply with the caller's seqid and envelope. What is no such answer
+// loses the connection with all its calls; it never reaches a client.
+//
+// A call that is let go of while others are in flight leaves its place behind (InFlight): its late
+// reply is dropped. When nobody is left who waits, the connection is closed. A message that is not
+// held whole (call/body.h), request or reply, has the connection for itself until it is through.
 //
 // Lifetime: owned by its Pool. Threading: its worker's loop. Errors: told to the Pool with whether
 // the call had left.
@@ -11,12 +16,16 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "backend/in_flight.h"
 #include "backend/options.h"
+#include "backend/reply_reader.h"
+#include "backend/spoken.h"
 #include "call/call.h"
 #include "net/connection.h"
-#include "thrift/frame.h"
 
 namespace trestle::backend {
 
@@ -26,9 +35,9 @@ class ThriftSession;
 class SessionOwner {
  public:
   virtual ~SessionOwner() = default;
-  // It may take the next call. Told before the caller gets the reply.
-  virtual void OnIdle(ThriftSession* session) = 0;
-  // The connection is closed; it has no call any more.
+  // It may take another call, if it HasRoom. Told before the caller gets the reply.
+  virtual void OnRoom(ThriftSession* session) = 0;
+  // The connection is closed; it takes no call any more, and those it has are told of at once.
   virtual void OnDead(ThriftSession* session) = 0;
   // A call is over: a reply or a written oneway.
   virtual void OnSuccess() = 0;
@@ -37,72 +46,123 @@ class SessionOwner {
   // The call is lost here. `left`: some of its bytes were written. The owner ends it or sends it
   // elsewhere.
   virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left) = 0;
-  // A late answer to a oneway was dropped.
+  // A late answer was dropped: to a oneway, or to a call that was let go of.
   virtual void OnStrayAnswer() = 0;
 };
 
 class ThriftSession final : private net::Connection::Owner,
                             private net::TurnEnd,
-                            private call::Holder {
+                            private call::Holder,
+                            private call::BodySource,
+                            private call::BodySink {
  public:
   ThriftSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
-                std::unique_ptr<net::Transport> transport);
+                std::unique_ptr<net::Transport> transport, const Spoken& spoken);
   ~ThriftSession() override;
   void Start() {
     connection_.SetTimeouts(options_.read_timeout, options_.write_timeout);
     connection_.Start();
   }
 
-  // Sends `call`; only when idle.
+  // Sends `call`; only when it HasRoom and Speaks the call's protocol. A streamed call only when
+  // idle.
   void Send(call::Call* call);
-  bool busy() const { return call_ != nullptr; }
+  bool busy() const { return !in_flight_.empty(); }
+  bool HasRoom() const { return !dead_ && !alone_ && !ending_ && !in_flight_.full(); }
+  bool Speaks(thrift::Protocol protocol) const {
+    return protocol == spoken_.protocol || (!spoken_.upgraded && in_flight_.empty());
+  }
   // The last call was a oneway: the backend may still be at work on it.
   bool after_oneway() const { return after_oneway_; }
+  // Of an idle connection: its end or bytes are here, though nobody was told yet. A system call.
+  bool Stirs() { return connection_.transport()->Readable(); }
   // Closes it; not while busy.
-  void Close();
+  void Close() { Die(); }
 
   base::TimePoint opened() const { return opened_; }
   base::TimePoint idle_since() const { return idle_since_; }
   uint64_t sent_bytes() const { return connection_.sent(); }
   uint64_t received_bytes() const { return connection_.received(); }
-  uint64_t counted_sent = 0, counted_received = 0;  // by the pool, in its metrics
-  size_t position = 0;                              // in the pool's list of idle ones
+
+  // The pool's own.
+  enum class Shelf : uint8_t { kNone, kIdle, kBusy };
+  Shelf shelf = Shelf::kNone;  // where it stands among those that can take a call
+  size_t position = 0;
+  uint32_t generation = 0;
+  uint64_t counted_sent = 0, counted_received = 0;  // in its metrics
 
  private:
+  using Entry = InFlight::Entry;
+
   void OnBytes(base::Buffer* in) override;
   void OnEnd() override;
-  void OnGone(const base::Status& why) override;
+  void OnGone(const base::Status& why) override { Lose(call::Step::kReply, why); }
   void OnFlushed() override { OnTurnEnd(); }
   void OnTurnEnd() override;
   void OnCancel(call::Call* call) override;
 
-  // Handles one frame; false when the connection is done with.
-  bool OnFrame(base::Buffer frame, bool last);
-  // Why `envelope` cannot be the reply to call_; nullptr when it can.
-  const char* Refuse(const thrift::Envelope& envelope) const;
+  void Written(Entry* entry);
+  // Handles one reply; false when the rest of the bytes is not to be read now.
+  bool OnReply(Reply* reply, bool last);
+  // The call that a reply with this envelope must be for; nullptr when there is none.
+  Entry* Match(const thrift::Envelope& envelope);
+  // Why `envelope` cannot be the reply to `entry`; nullptr when it can.
+  const char* Refuse(const Entry* entry, const thrift::Envelope& envelope) const;
+  bool IsName(const call::Call& call, std::string_view name) const;
   bool IsOneway(int32_t seqid) const;
-  void OnAttemptOver();
+  void DropStray(Entry* entry);
+  void OnMidReply(const base::Buffer& in);
+  // A call is over, the connection goes on; `clean`: nothing came that belongs to no call.
+  void Settle(bool clean);
+  // It carries nothing but calls that were let go of.
+  bool Deserted() const { return in_flight_.live() == 0 && !in_flight_.empty(); }
   void Lose(call::Step step, const base::Status& why);
+  // The connection is at no fault: its calls fail, and nobody is blamed.
+  void FailAll(const base::Status& why);
+  // The call is this session's no more.
+  void Release(call::Call* call);
   void Die();
   std::string Where() const { return connection_.peer().address.Show(); }
+
+  // --- time (thrift_session_time.cc) ---
+  void OnTimer();
+  void ArmTimer();
+  std::optional<base::TimePoint> NextTime();
+  void CheckAttempts();
+  void CheckBody();
+  base::Status AttemptOver(const char* what) const;
+
+  // --- messages that are not held whole (thrift_session_body.cc) ---
+  void OnBodyRoom(call::Call* call) override;
+  bool OnBody(call::Call* call, base::Buffer bytes) override;
+  void AskForBody();
+  bool MayHoldLess();
+  bool BeginReply(Entry* entry, Reply* reply);
+  bool HandOn(base::Buffer* in);
+  void EndReply(bool last);
 
   net::EventLoop* loop_;
   const Options& options_;
   SessionOwner* owner_;
+  Spoken spoken_;
   net::Connection connection_;
-  thrift::FrameDecoder frames_;
-  call::Call* call_ = nullptr;
-  std::string name_;  // as it was sent
-  thrift::Protocol protocol_ = thrift::Protocol::kBinary;
-  int32_t seqid_ = 0;
-  uint64_t position_ = 0;  // of the call in what was queued
+  ReplyReader replies_;
+  InFlight in_flight_;
   bool dead_ = false;
+  bool ending_ = false;  // the backend's end is known to come
   bool after_oneway_ = false;
+  bool alone_ = false;                 // a message that is not held whole is on its way
+  bool uploading_ = false;             // of the only call: its request is not whole
+  bool body_waits_ = false;            // its source waits to be told of room
+  bool reply_room_ = false;            // the sink of downloading_ takes more
+  call::Call* downloading_ = nullptr;  // its reply is not whole
+  base::TimePoint moved_{};            // when a byte of a body was moved
+  uint64_t moved_sent_ = 0;            // of all that was sent, as it was seen last
   // seqids of the last oneways: an answer to one is dropped.
   std::array<int32_t, 8> oneways_{};
   uint32_t oneway_count_ = 0;
   base::TimePoint opened_, idle_since_;
-  net::Timer timer_;
+  net::Timer timer_;  // never later than the next thing that is due, perhaps earlier
 };
 
 }  // namespace trestle::backend

@@ -85,6 +85,10 @@ class ClientTest : public testing::Test {
     clock_.Advance(by);
     tests::Settle(&loop_);
   }
+  // Endpoints that get no calls at the moment.
+  uint64_t Out() {
+    return CountOf("failure_accrual", "removals") - CountOf("failure_accrual", "revivals");
+  }
   size_t Tries() { return net_->tries.size(); }
   uint64_t Count(std::string_view name) { return table_.root()->counter(name)->value(); }
   uint64_t CountOf(std::string_view child, std::string_view name) {

@@ -230,7 +230,7 @@ TEST_F(ClientTest, AConnectFailureSendsTheCallElsewhereAtOnceAndTakesTheEndpoint
   Use({At("10.0.0.1"), At("10.0.0.2")});
   for (int i = 0; i < 10; i++) EXPECT_EQ(Ask(), "10.0.0.2");
   EXPECT_EQ(net_->tries.size(), 2u) << "asked again while it is out";
-  EXPECT_EQ(client().Out(), 1u);
+  EXPECT_EQ(Out(), 1u);
   EXPECT_EQ(Count("failed_connects"), 1u);
   EXPECT_EQ(CountOf("retries", "requeues"), 1u);
   net_->refusing.clear();
@@ -238,7 +238,7 @@ TEST_F(ClientTest, AConnectFailureSendsTheCallElsewhereAtOnceAndTakesTheEndpoint
   std::map<std::string, int> got;
   for (int i = 0; i < 10; i++) got[Ask()]++;
   EXPECT_EQ(got["10.0.0.1"], 5);
-  EXPECT_EQ(client().Out(), 0u);
+  EXPECT_EQ(Out(), 0u);
 }
 
 TEST_F(ClientTest, WhenNobodyCanBeReachedEachIsTriedOnce) {
@@ -362,7 +362,7 @@ TEST_F(ClientTest, FiveLostCallsTakeAnEndpointOut) {
     }
   }
   EXPECT_EQ(lost, 5);
-  EXPECT_EQ(client().Out(), 1u);
+  EXPECT_EQ(Out(), 1u);
   EXPECT_EQ(CountOf("failure_accrual", "removals"), 1u);
 }
 
@@ -373,7 +373,7 @@ TEST_F(ClientTest, CallsThatTheirClientsGaveUpAreNoFailures) {
     Dispatch(call);
     call.call.Cancel();
   }
-  EXPECT_EQ(client().Out(), 0u);
+  EXPECT_EQ(Out(), 0u);
 }
 
 TEST_F(ClientTest, CallsOutOfTimeAreFailures) {
@@ -383,7 +383,7 @@ TEST_F(ClientTest, CallsOutOfTimeAreFailures) {
     Dispatch(call);
     call.call.TimeOut(base::Status(base::Code::kTimeout, "late"));
   }
-  EXPECT_EQ(client().Out(), 1u);
+  EXPECT_EQ(Out(), 1u);
 }
 
 }  // namespace

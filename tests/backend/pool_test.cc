@@ -285,7 +285,7 @@ TEST_F(PoolTest, AnIdleConnectionThatItsBackendClosedIsNotUsed) {
     EXPECT_EQ(Opened(), 2u);
     AnswerAt(1);
     EXPECT_EQ(call.end(), End::kReplied);
-    EXPECT_EQ(client().Out(), 0u) << "closing an idle connection is no failure";
+    EXPECT_EQ(Out(), 0u) << "closing an idle connection is no failure";
   }
 }
 
@@ -298,7 +298,7 @@ TEST_F(PoolTest, ACallOnAConnectionSeenClosedInTheSameTurnGoesToAnother) {
   ASSERT_EQ(Opened(), 2u);
   AnswerAt(1);
   EXPECT_EQ(call.end(), End::kReplied);
-  EXPECT_EQ(client().Out(), 0u);
+  EXPECT_EQ(Out(), 0u);
   EXPECT_EQ(CountOf("retries", "requeues"), 1u);
 }
 
@@ -328,7 +328,7 @@ TEST_F(PoolTest, ACancelledCallsConnectionIsNotUsedAgain) {
   ASSERT_EQ(Opened(), 2u);
   AnswerAt(1);
   EXPECT_EQ(b.end(), End::kReplied);
-  EXPECT_EQ(client().Out(), 0u);
+  EXPECT_EQ(Out(), 0u);
 }
 
 TEST_F(PoolTest, OnewaysShareAConnectionWithoutWaitingForAnswers) {

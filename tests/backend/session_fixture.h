@@ -30,7 +30,10 @@ using thrift::Protocol;
 
 // The pool's place: it fails what is lost.
 struct LosingOwner final : SessionOwner {
-  void OnIdle(ThriftSession*) override { idle++; }
+  void OnRoom(ThriftSession* session) override {
+    room++;
+    if (!session->busy()) idle++;
+  }
   void OnDead(ThriftSession*) override { dead++; }
   void OnSuccess() override { success++; }
   void OnLetGo(bool out_of_time) override { (out_of_time ? late : let_go)++; }
@@ -40,7 +43,7 @@ struct LosingOwner final : SessionOwner {
     call->Fail(step, why);
   }
   void OnStrayAnswer() override { stray++; }
-  int idle = 0, dead = 0, success = 0, late = 0, let_go = 0, lost = 0, stray = 0;
+  int room = 0, idle = 0, dead = 0, success = 0, late = 0, let_go = 0, lost = 0, stray = 0;
   bool left = false;
 };
 
@@ -52,7 +55,8 @@ class BackendSessionTest : public testing::Test {
     near_ = near.get();
     far_ = std::move(far);
     owner_ = LosingOwner();
-    session_ = std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near));
+    session_ = std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near),
+                                               Spoken::By(options_, protocol_, upgraded_));
     session_->Start();
     Settle(&loop_);
   }
@@ -79,6 +83,8 @@ class BackendSessionTest : public testing::Test {
   base::FakeClock clock_;
   net::EventLoop loop_{&clock_};
   Options options_;
+  thrift::Protocol protocol_ = thrift::Protocol::kBinary;
+  bool upgraded_ = false;
   LosingOwner owner_;
   tests::MemoryTransport* near_ = nullptr;
   std::unique_ptr<tests::MemoryTransport> far_;

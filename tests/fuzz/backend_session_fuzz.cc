@@ -1,11 +1,13 @@
-// A backend that answers anything: calls and oneways on one connection, bytes of the input as its
-// replies. A call ends exactly once; what reaches its caller is a whole frame with the caller's
-// seqid.
+// A backend that answers anything: calls and oneways on one connection, one or several at a time,
+// framed or not, upgraded or not, large messages in pieces; bytes of the input as its replies. A
+// call ends exactly once; what reaches its caller is a whole frame with the caller's seqid.
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/thrift_session.h"
 #include "base/clock.h"
@@ -16,13 +18,14 @@ namespace trestle {
 namespace {
 
 constexpr int32_t kCallersSeqid = 0x12345678;
+constexpr size_t kMaxCalls = 40;
 
 void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-struct Owner final : backend::SessionOwner, call::Observer {
-  void OnIdle(backend::ThriftSession*) override { Require(!dead); }
+struct Owner final : backend::SessionOwner {
+  void OnRoom(backend::ThriftSession*) override { Require(!dead); }
   void OnDead(backend::ThriftSession*) override {
     Require(!dead);
     dead = true;
@@ -33,87 +36,212 @@ struct Owner final : backend::SessionOwner, call::Observer {
     call->Fail(step, why);
   }
   void OnStrayAnswer() override {}
-  void OnEnded(call::Call*) override { ended++; }
   bool dead = false;
+};
+
+// A call with its client: takes a large reply as it comes, gives a large request in pieces.
+struct Asked final : call::Observer, call::BodySink, call::BodySource {
+  Asked(thrift::Protocol protocol, bool oneway, bool large, bool old_form) {
+    const std::string body = large ? std::string(200, 'x') + '\0' : tests::kVoidBody;
+    thrift::Envelope envelope;
+    envelope.type = oneway ? thrift::MessageType::kOneway : thrift::MessageType::kCall;
+    std::string message(thrift::EnvelopeSize(protocol, "svc:m", kCallersSeqid, old_form), '\0');
+    thrift::EncodeEnvelope(protocol, envelope.type, "svc:m", kCallersSeqid, message.data(),
+                           old_form);
+    const std::string frame = tests::Frame(message + body);
+    call.protocol = protocol;
+    call.method = "svc:m";
+    thrift::DecodeEnvelope(protocol, std::string_view(frame).substr(4), &call.envelope);
+    call.envelope.name = call.method;
+    const size_t head = large ? frame.size() - 150 : frame.size();
+    call.request = base::Buffer::Copy(frame.substr(0, head));
+    call.streamed = large;
+    call.request_body = {frame.size() - head, this, nullptr};
+    call.sink = this;
+  }
+  void OnEnded(call::Call*) override {
+    Require(++ended == 1);
+    if (call.end() != call::End::kReplied) return;
+    if (!call.reply_begun()) reply = call.reply.ToString();
+    Check();
+  }
+  void OnReplyBegun(call::Call*) override {
+    Require(!call.ended() && call.reply_body.rest > 0);
+    reply = call.reply.ToString();
+  }
+  bool OnBody(call::Call*, base::Buffer bytes) override {
+    Require(call.reply_begun() && !call.ended());
+    reply += bytes.ToString();
+    return reply.size() % 3 != 0;
+  }
+  void OnBodyRoom(call::Call*) override { Give(); }
+  // Some of the request, if anybody takes it.
+  void Give() {
+    if (call.ended() || call.request_body.whole() || !call.request_body.sink) return;
+    const uint64_t n = std::min<uint64_t>(60, call.request_body.rest);
+    call.request_body.rest -= n;
+    call.request_body.sink->OnBody(&call, base::Buffer::Copy(std::string(n, 'y')));
+  }
+  void Room() {
+    if (call.ended() || !call.reply_begun() || !call.reply_body.source) return;
+    call.reply_body.sink = this;
+    call.reply_body.source->OnBodyRoom(&call);
+  }
+  void Check() const {
+    Require(reply.size() > 4 && thrift::ReadU32(reply.data()) == reply.size() - 4);
+    thrift::Envelope envelope;
+    Require(thrift::DecodeEnvelope(call.protocol, std::string_view(reply).substr(4), &envelope)
+                .outcome == thrift::Outcome::kOk);
+    Require(envelope.seqid == kCallersSeqid);
+    Require(envelope.old_form == call.envelope.old_form);
+    Require(envelope.type == thrift::MessageType::kException || envelope.name == "svc:m" ||
+            envelope.name == "m");
+  }
+
+  call::Call call;
+  std::string reply;
   int ended = 0;
 };
 
-void Fill(call::Call* call, thrift::Protocol protocol, bool oneway, Owner* owner) {
-  const std::string frame = tests::Frame(
-      tests::Message(oneway ? thrift::MessageType::kOneway : thrift::MessageType::kCall, "svc:m",
-                     kCallersSeqid, tests::kVoidBody, protocol));
-  call->protocol = protocol;
-  call->method = "svc:m";
-  thrift::DecodeEnvelope(protocol, std::string_view(frame).substr(4), &call->envelope);
-  call->envelope.name = call->method;
-  call->request = base::Buffer::Copy(frame);
-  call->sink = owner;
-}
+class Play {
+ public:
+  Play(const uint8_t* data, size_t size) : data_(data), size_(size) {
+    bits_ = Byte();
+    mode_ = Byte();
+    options_.verify_seqid = !(bits_ & 2);
+    options_.max_frame_bytes = 1 << 16;
+    options_.framing = mode_ & 1 ? thrift::Framing::kBuffered : thrift::Framing::kFramed;
+    options_.pool.max_in_flight = 1u << ((mode_ >> 2) & 3);
+    if (mode_ & 16) options_.stream_threshold = 40;
+    if (mode_ & 64) options_.attempt_timeout = std::chrono::milliseconds(50);
+    options_.strip_service_name = (mode_ & 128) != 0;
+    protocol_ = bits_ & 1 ? thrift::Protocol::kCompact : thrift::Protocol::kBinary;
+    auto [near, far] = tests::MemoryTransport::Pair(&loop_);
+    far_ = std::move(far);
+    session_ = std::make_unique<backend::ThriftSession>(
+        &loop_, options_, &owner_, std::move(near),
+        backend::Spoken::By(options_, protocol_, (mode_ & 2) != 0));
+    session_->Start();
+  }
 
-void CheckReply(const call::Call& call) {
-  if (call.end() != call::End::kReplied) return;
-  const std::string frame = call.reply.ToString();
-  Require(frame.size() > 4 && thrift::ReadU32(frame.data()) == frame.size() - 4);
-  thrift::Envelope envelope;
-  Require(
-      thrift::DecodeEnvelope(call.protocol, std::string_view(frame).substr(4), &envelope).outcome ==
-      thrift::Outcome::kOk);
-  Require(envelope.seqid == kCallersSeqid);
-  Require(envelope.type == thrift::MessageType::kException || envelope.name == "svc:m" ||
-          envelope.name == "m");
-}
+  void Run() {
+    Send();
+    while (size_ > 0 && !owner_.dead) {
+      Step(Byte());
+      tests::Settle(&loop_);
+      // As a pool does: somebody always waits for a connection.
+      if (!session_->busy()) Send();
+    }
+    far_->Close(false);
+    tests::Settle(&loop_);
+    for (auto& asked : asked_) asked->Room();  // a reply may wait for it
+    tests::Settle(&loop_);
+    session_.reset();
+    for (const auto& asked : asked_) Require(asked->ended == 1);
+  }
 
-// What the backend does with one byte of the input and those that it asks for.
-void Step(uint8_t what, const uint8_t** data, size_t* size, tests::MemoryTransport* far,
-          call::Call* call) {
-  switch (what) {
-    case 0xf0:
-      return far->ShutdownWrite();
-    case 0xf1:
-      return far->Close(true);
-    case 0xf2:
-      return call->Cancel();
-    case 0xf3:
-      return call->TimeOut(base::Status(base::Code::kTimeout, "late"));
-    default: {
-      const size_t n = std::min<size_t>(what, *size);
-      far->Send(std::string_view(reinterpret_cast<const char*>(*data), n));
-      *data += n;
-      *size -= n;
+ private:
+  uint8_t Byte() {
+    if (size_ == 0) return 0;
+    --size_;
+    return *data_++;
+  }
+  void Send() {
+    if (!session_->HasRoom() || asked_.size() >= kMaxCalls) return;
+    const size_t n = asked_.size();
+    const bool oneway = ((bits_ >> (2 + n % 6)) & 1) != 0;
+    const bool large = (mode_ & 32) && n % 2 == 0 && !session_->busy();
+    asked_.push_back(
+        std::make_unique<Asked>(protocol_, oneway, large, (mode_ & 128) && n % 3 == 0));
+    session_->Send(&asked_.back()->call);
+    tests::Settle(&loop_);
+    Note();
+  }
+  // The seqids that the backend has seen.
+  void Note() {
+    read_ += far_->TakeAll();
+    for (size_t at = 0; at < read_.size(); at++) {
+      thrift::Envelope envelope;
+      auto r = thrift::DecodeEnvelope(protocol_, std::string_view(read_).substr(at), &envelope);
+      if (r.outcome != thrift::Outcome::kOk || envelope.name.find('m') == std::string::npos)
+        continue;
+      if (envelope.name.size() > 5) continue;
+      seen_.push_back(envelope.seqid);
+      read_.erase(0, at + envelope.size);
+      at = 0;
     }
   }
-}
-
-void Play(const uint8_t* data, size_t size) {
-  base::FakeClock clock;
-  net::EventLoop loop(&clock);
-  const uint8_t bits = size > 0 ? *data++ : uint8_t{0};
-  if (size > 0) size--;
-  backend::Options options;
-  options.verify_seqid = !(bits & 2);
-  options.max_frame_bytes = 1 << 16;
-  const auto protocol = bits & 1 ? thrift::Protocol::kCompact : thrift::Protocol::kBinary;
-  Owner owner;
-  auto [near, far] = tests::MemoryTransport::Pair(&loop);
-  backend::ThriftSession session(&loop, options, &owner, std::move(near));
-  session.Start();
-  for (int sent = 0; sent < 20 && !owner.dead; sent++) {
-    call::Call call;
-    Fill(&call, protocol, (bits >> (2 + sent % 6)) & 1, &owner);
-    session.Send(&call);
-    tests::Settle(&loop);
-    while (!call.ended() && size > 0) {
-      const uint8_t what = *data++;
-      size--;
-      Step(what, &data, &size, far.get(), &call);
-      tests::Settle(&loop);
+  // A good answer to one of the calls.
+  void Answer(uint8_t which) {
+    if (seen_.empty()) return;
+    const size_t at = which % seen_.size();
+    const int32_t seqid = seen_[at];
+    seen_.erase(seen_.begin() + static_cast<ptrdiff_t>(at));
+    std::string message = tests::Message(thrift::MessageType::kReply, "m", seqid,
+                                         std::string(which & 64 ? 1 : 0, '\0'), protocol_);
+    message += which & 64 ? std::string()
+                          : std::string("\x0b\0\0\0\0\0\x3c", 7) + std::string(60, 'z') + '\0';
+    if (protocol_ == thrift::Protocol::kCompact) {
+      message =
+          tests::Message(thrift::MessageType::kReply, "m", seqid,
+                         which & 64 ? std::string(1, '\0')
+                                    : std::string("\x08\0\x3c", 3) + std::string(60, 'z') + '\0',
+                         protocol_);
     }
-    if (!call.ended()) far->Close(false);
-    tests::Settle(&loop);
-    Require(call.ended() && owner.ended == sent + 1);
-    CheckReply(call);
+    if (mode_ & 2) message.insert(0, 1, '\0');
+    far_->Send(mode_ & 1 ? message : tests::Frame(message));
   }
-}
+  void Step(uint8_t what) {
+    call::Call* oldest = nullptr;
+    for (auto& asked : asked_) {
+      if (!oldest && !asked->call.ended()) oldest = &asked->call;
+    }
+    switch (what) {
+      case 0xf0:
+        return far_->ShutdownWrite();
+      case 0xf1:
+        return far_->Close(true);
+      case 0xf2:
+        if (oldest) oldest->Cancel();
+        return;
+      case 0xf3:
+        if (oldest) oldest->TimeOut(base::Status(base::Code::kTimeout, "late"));
+        return;
+      case 0xf4:
+        return clock_.Advance(std::chrono::milliseconds(30));
+      case 0xf5:
+        for (auto& asked : asked_) asked->Room();
+        return;
+      case 0xf6:
+        for (auto& asked : asked_) asked->Give();
+        return;
+      case 0xf7:
+        return Answer(Byte());
+      case 0xf8:
+        return Send();
+      default: {
+        const size_t n = std::min<size_t>(what, size_);
+        far_->Send(std::string_view(reinterpret_cast<const char*>(data_), n));
+        data_ += n;
+        size_ -= n;
+      }
+    }
+  }
+
+  const uint8_t* data_;
+  size_t size_;
+  uint8_t bits_ = 0, mode_ = 0;
+  base::FakeClock clock_;
+  net::EventLoop loop_{&clock_};
+  backend::Options options_;
+  thrift::Protocol protocol_ = thrift::Protocol::kBinary;
+  Owner owner_;
+  std::deque<std::unique_ptr<Asked>> asked_;
+  std::unique_ptr<tests::MemoryTransport> far_;
+  std::unique_ptr<backend::ThriftSession> session_;
+  std::string read_;
+  std::vector<int32_t> seen_;
+};
 
 }  // namespace
 }  // namespace trestle
@@ -121,7 +249,7 @@ void Play(const uint8_t* data, size_t size) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace trestle;
   const size_t before = base::Block::BytesOnThread();
-  Play(data, size);
+  Play(data, size).Run();
   Require(base::Block::BytesOnThread() == before);
   return 0;
 }

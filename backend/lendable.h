@@ -1,0 +1,37 @@
+// Lendable: the connections of a pool that can take a call.
+//
+// First those that carry calls and have places left, the one that got room last before others: so
+// few connections carry the load and their bytes share system calls. Then idle ones, the one used
+// last first, so that those that are not needed grow old.
+//
+// Lifetime: of its Pool. Threading: its worker's loop. Errors: none.
+#pragma once
+
+#include <vector>
+
+#include "backend/thrift_session.h"
+#include "base/metrics.h"
+
+namespace trestle::backend {
+
+class Lendable {
+ public:
+  explicit Lendable(base::Gauge* idle) : count_(idle) {}
+
+  // Puts it where it belongs, by what it carries now.
+  void Put(ThriftSession* session);
+  void Remove(ThriftSession* session);
+  // One that can take `call`; nullptr when there is none. It stays here.
+  ThriftSession* Pick(const call::Call& call);
+  // The one that is idle for longest comes first.
+  const std::vector<ThriftSession*>& idle() const { return idle_; }
+
+ private:
+  ThriftSession* PickBusy(thrift::Protocol protocol) const;
+  ThriftSession* PickIdle(thrift::Protocol protocol) const;
+
+  std::vector<ThriftSession*> busy_, idle_;
+  base::Gauge* count_;
+};
+
+}  // namespace trestle::backend

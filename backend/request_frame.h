@@ -1,0 +1,22 @@
+// RequestFrame: the bytes of a call as one backend connection wants them: with the connection's
+// seqid, the name it knows, a TTwitter header if it was upgraded, and a length if it is framed.
+//
+// Lifetime: pure. Threading: any. Errors: none; what a client wrote was checked by its server.
+#pragma once
+
+#include "backend/spoken.h"
+#include "base/buffer.h"
+#include "call/call.h"
+
+namespace trestle::backend {
+
+// The call keeps its `request`, whose bytes the result shares. Of a call that is not held whole:
+// the first bytes, with the length of all in front where there is one.
+base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, int32_t seqid,
+                              base::Arena* arena);
+
+// Gives the message of `frame` the caller's seqid and form. `envelope` is that of the backend.
+void RestoreEnvelope(base::Buffer* frame, const thrift::Envelope& envelope, const call::Call& call,
+                     base::Arena* arena);
+
+}  // namespace trestle::backend

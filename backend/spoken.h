@@ -1,0 +1,29 @@
+// Spoken: how the messages of one backend connection are written, and how many calls it carries.
+// Settled when it was opened, so that a change of the options does not change it half way.
+//
+// Lifetime, threading: a value. Errors: none.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/options.h"
+#include "thrift/dialect.h"
+#include "thrift/message.h"
+
+namespace trestle::backend {
+
+struct Spoken {
+  thrift::Framing framing = thrift::Framing::kFramed;
+  // Without an upgrade an idle connection may turn to the other protocol.
+  thrift::Protocol protocol = thrift::Protocol::kBinary;
+  bool upgraded = false;            // TTwitter: headers before all messages
+  bool strip_service_name = false;  // "userService:addUser" is sent as "addUser"
+  uint32_t max_in_flight = 1;
+
+  static Spoken By(const Options& options, thrift::Protocol protocol, bool upgraded) {
+    return {options.framing, protocol, upgraded, options.strip_service_name,
+            options.pool.max_in_flight};
+  }
+};
+
+}  // namespace trestle::backend

@@ -1,0 +1,96 @@
+// The part of ThriftSession that bounds how long things take. One timer for all: it is not moved
+// when a reply comes, but looks what is due when it rings.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "backend/thrift_session.h"
+
+namespace trestle::backend {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+}  // namespace
+
+void ThriftSession::OnTimer() {
+  if (dead_) return;
+  if (uploading_ || downloading_) {
+    CheckBody();
+  } else if (options_.attempt_timeout) {
+    CheckAttempts();
+  }
+  if (!dead_) ArmTimer();
+}
+
+void ThriftSession::ArmTimer() {
+  auto at = NextTime();
+  if (at && (!timer_.armed() || *at < timer_.at())) timer_.ArmAt(*at);
+}
+
+std::optional<base::TimePoint> ThriftSession::NextTime() {
+  // While we do not read, the backend's silence is ours.
+  if (uploading_ || (downloading_ && !connection_.paused())) {
+    return moved_ + options_.body_idle_timeout;
+  }
+  if (downloading_ || !options_.attempt_timeout) return std::nullopt;
+  for (Entry* e = in_flight_.oldest(); e; e = in_flight_.Next(e)) {
+    if (e->call) return e->since + *options_.attempt_timeout;
+  }
+  return std::nullopt;
+}
+
+base::Status ThriftSession::AttemptOver(const char* what) const {
+  auto ms = duration_cast<milliseconds>(*options_.attempt_timeout);
+  return base::Status(
+      base::Code::kTimeout,
+      what + Where() + " within " + std::to_string(ms.count()) + " ms (requestAttemptTimeoutMs)");
+}
+
+// Calls stand in the order of their sending, so those whose time is over come first.
+void ThriftSession::CheckAttempts() {
+  const base::TimePoint since = loop_->Now() - *options_.attempt_timeout;
+  std::vector<int32_t> late;  // not the calls: an ended one may be another soon
+  for (Entry* e = in_flight_.oldest(); e && e->since <= since; e = in_flight_.Next(e)) {
+    if (!e->call) continue;
+    // The bytes of what cannot be written cannot be taken back either.
+    if (connection_.sent() < e->end) {
+      return Lose(call::Step::kReply, AttemptOver("could not write all to "));
+    }
+    late.push_back(e->seqid);
+  }
+  if (late.empty()) return;
+  const base::Status why = AttemptOver("no reply from ");
+  if (late.size() == in_flight_.live()) return Lose(call::Step::kReply, why);
+  for (int32_t seqid : late) {
+    Entry* e = in_flight_.Find(seqid);
+    if (!e || !e->call) continue;  // gone with the end of another
+    call::Call* call = e->call;
+    Release(call);
+    in_flight_.LetGo(e);
+    owner_->OnLost(call, call::Step::kReply, why, true);
+  }
+  if (!dead_ && Deserted()) Die();
+}
+
+void ThriftSession::CheckBody() {
+  const base::TimePoint now = loop_->Now();
+  if (connection_.paused() && !uploading_) moved_ = now;
+  if (connection_.sent() != std::exchange(moved_sent_, connection_.sent())) moved_ = now;
+  if (now - moved_ < options_.body_idle_timeout) return;
+  auto ms = duration_cast<milliseconds>(options_.body_idle_timeout);
+  const std::string bound = " for " + std::to_string(ms.count()) + " ms (bodyIdleTimeoutMs)";
+  if (downloading_) {
+    return Lose(call::Step::kReply,
+                base::Status(base::Code::kTimeout, Where() + " stopped in mid-reply" + bound));
+  }
+  if (connection_.unsent() > 0) {
+    return Lose(call::Step::kReply, base::Status(base::Code::kTimeout,
+                                                 Where() + " took no more of the request" + bound));
+  }
+  FailAll(
+      base::Status(base::Code::kTimeout, "no more of the request came from its client" + bound));
+}
+
+}  // namespace trestle::backend
