@@ -129,6 +129,8 @@ void FsLeaf::Read(Reason why) {
   if (contents.error == ENOENT || (!contents.error && !contents.regular)) return SetAbsent();
   if (contents.error) {
     SetBad(shown_ + ": " + std::strerror(contents.error));
+    // What the process is short of may be back soon, and no change of the file tells of that.
+    if (contents.error == EMFILE || contents.error == ENFILE) quiet_.Arm(kFsUnfinished);
     return SetPresence(Presence::kThere);
   }
   bool finished = contents.text.ends_with('\n');

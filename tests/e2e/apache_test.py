@@ -1,33 +1,13 @@
 """Real peers: clients and servers that Apache Thrift made, on both sides of the router."""
 
 import itertools
-import subprocess
 import unittest
 
-from router_process import PATIENCE, Router, RouterTest, program, until
+from apache import Server, call
+from router_process import Router, RouterTest, until
 
 PROTOCOLS = ("binary", "compact")
 SERVERS = ("threaded", "nonblocking", "simple")
-
-
-class Server:
-    """A user_server of its own process."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([program("user_server"), *arguments],
-                                        stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().split()[1])
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def call(port, *arguments):
-    done = subprocess.run([program("user_client"), "--port", str(port), *arguments],
-                          capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
-    return done.returncode, done.stdout.strip()
 
 
 class Apache(RouterTest):

@@ -157,6 +157,24 @@ class Router:
         if self.process and re.search(r"Sanitizer|runtime error:|Check failed", self.log()):
             raise AssertionError(f"the router is at fault: {self.log()[-8000:]}")
 
+    # Its use of the machine.
+
+    def memory(self, key="VmRSS"):
+        """Bytes: VmRSS now, VmHWM the most there was since forget_peak()."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return int(re.search(rf"^{key}:\s*(\d+) kB$", status.read(), re.M).group(1)) * 1024
+
+    def forget_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as out:
+            out.write("5")
+
+    def is_sanitized(self):
+        """Built with a sanitizer, whose own memory hides the router's: it maps terabytes."""
+        return self.memory("VmSize") > 1 << 40
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     # The admin server.
 
     def admin(self, path, method="GET", body=None, headers=None):

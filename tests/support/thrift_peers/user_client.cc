@@ -1,6 +1,7 @@
-// user_client: calls of userService with the client code that Apache Thrift generates, framed.
+// user_client: calls of userService with the client code that Apache Thrift generates.
 //
-//   user_client --port N [--protocol binary|compact] [--multiplexed]
+//   user_client --port N [--protocol binary|old-binary|compact] [--transport framed|buffered]
+//               [--multiplexed]
 //               [--upgrade] [--dtab '/prefix => /destination']… [--dest /path] [--client-id NAME]
 //               [--count N] [--tally] METHOD [ARGUMENT]
 //
@@ -37,8 +38,10 @@ namespace {
 
 namespace protocol = apache::thrift::protocol;
 using apache::thrift::TApplicationException;
+using apache::thrift::transport::TBufferedTransport;
 using apache::thrift::transport::TFramedTransport;
 using apache::thrift::transport::TSocket;
+using apache::thrift::transport::TTransport;
 using apache::thrift::transport::TTransportException;
 
 constexpr int kAnswered = 0;
@@ -48,6 +51,7 @@ constexpr int kFault = 3;
 struct Options {
   int port = 0;
   std::string protocol = "binary";
+  std::string transport = "framed";
   bool multiplexed = false;
   bool upgrade = false;
   std::vector<std::string> dtab;
@@ -64,13 +68,19 @@ class Connection {
   explicit Connection(const Options& options) {
     auto socket = std::make_shared<TSocket>("127.0.0.1", options.port);
     socket->setRecvTimeout(30000);
-    transport_ = std::make_shared<TFramedTransport>(socket);
+    if (options.transport == "buffered") {
+      transport_ = std::make_shared<TBufferedTransport>(socket);
+    } else {
+      transport_ = std::make_shared<TFramedTransport>(socket);
+    }
     transport_->open();
     std::shared_ptr<protocol::TProtocol> stack;
     if (options.protocol == "compact") {
       stack = std::make_shared<protocol::TCompactProtocol>(transport_);
     } else {
-      stack = std::make_shared<protocol::TBinaryProtocol>(transport_);
+      // No bounds on strings and lists; reads what has no version too.
+      const bool versioned = options.protocol == "binary";
+      stack = std::make_shared<protocol::TBinaryProtocol>(transport_, 0, 0, false, versioned);
     }
     if (options.upgrade) {
       auto ttwitter = std::make_shared<TTwitterProtocol>(stack, options.header);
@@ -86,7 +96,7 @@ class Connection {
   userServiceNextClient& client() { return *client_; }
 
  private:
-  std::shared_ptr<TFramedTransport> transport_;
+  std::shared_ptr<TTransport> transport_;
   std::unique_ptr<userServiceNextClient> client_;
 };
 
@@ -263,7 +273,9 @@ int Run(int argc, char** argv) {
   Options options;
   CLI::App app{"calls of userService with an Apache Thrift client"};
   app.add_option("--port", options.port)->required();
-  app.add_option("--protocol", options.protocol)->check(CLI::IsMember({"binary", "compact"}));
+  app.add_option("--protocol", options.protocol)
+      ->check(CLI::IsMember({"binary", "old-binary", "compact"}));
+  app.add_option("--transport", options.transport)->check(CLI::IsMember({"framed", "buffered"}));
   app.add_flag("--multiplexed", options.multiplexed);
   app.add_flag("--upgrade", options.upgrade);
   app.add_option("--dtab", options.dtab)->allow_extra_args(false);

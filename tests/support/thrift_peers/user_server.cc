@@ -1,10 +1,12 @@
-// user_server: the userService of users.thrift on an Apache Thrift server, framed.
+// user_server: the userService of users.thrift on an Apache Thrift server.
 //
-//   user_server [--port N] [--version v1] [--protocol binary|compact] [--multiplexed]
-//               [--server threaded|nonblocking|simple]
+//   user_server [--port N] [--version v1] [--protocol binary|old-binary|compact] [--multiplexed]
+//               [--transport framed|buffered] [--server threaded|nonblocking|simple|pool]
+//               [--threads N]
 //
-// Prints "listening PORT" once it takes connections (port 0: any free one) and runs until it is
-// killed.
+// old-binary: answers without a version (it reads both forms, as binary does). pool: N threads,
+// each with one connection until that ends; nonblocking is always framed. Prints "listening PORT"
+// once it takes connections (port 0: any free one) and runs until it is killed.
 #include <thrift/concurrency/ThreadFactory.h>
 #include <thrift/concurrency/ThreadManager.h>
 #include <thrift/processor/TMultiplexedProcessor.h>
@@ -12,6 +14,7 @@
 #include <thrift/protocol/TCompactProtocol.h>
 #include <thrift/server/TNonblockingServer.h>
 #include <thrift/server/TSimpleServer.h>
+#include <thrift/server/TThreadPoolServer.h>
 #include <thrift/server/TThreadedServer.h>
 #include <thrift/transport/TBufferTransports.h>
 #include <thrift/transport/TNonblockingServerSocket.h>
@@ -41,7 +44,9 @@ struct Options {
   int port = 0;
   std::string version = "v1";
   std::string protocol = "binary";
+  std::string transport = "framed";
   std::string server = "threaded";
+  size_t threads = 8;
   bool multiplexed = false;
 };
 
@@ -134,28 +139,40 @@ std::shared_ptr<thrift::protocol::TProtocolFactory> MakeProtocol(const Options& 
   if (options.protocol == "compact") {
     return std::make_shared<thrift::protocol::TCompactProtocolFactory>();
   }
-  return std::make_shared<thrift::protocol::TBinaryProtocolFactory>();
+  // No bounds on strings and lists; reads what has no version too.
+  const bool versioned = options.protocol == "binary";
+  return std::make_shared<thrift::protocol::TBinaryProtocolFactory>(0, 0, false, versioned);
+}
+
+std::shared_ptr<thrift::transport::TTransportFactory> MakeTransport(const Options& options) {
+  if (options.transport == "buffered") {
+    return std::make_shared<thrift::transport::TBufferedTransportFactory>();
+  }
+  return std::make_shared<thrift::transport::TFramedTransportFactory>();
+}
+
+std::shared_ptr<thrift::concurrency::ThreadManager> MakeThreads(const Options& options) {
+  auto threads = thrift::concurrency::ThreadManager::newSimpleThreadManager(options.threads);
+  threads->threadFactory(std::make_shared<thrift::concurrency::ThreadFactory>());
+  threads->start();
+  return threads;
 }
 
 void ServeNonblocking(const Options& options) {
   auto socket =
       std::make_shared<thrift::transport::TNonblockingServerSocket>("127.0.0.1", options.port);
-  auto threads = thrift::concurrency::ThreadManager::newSimpleThreadManager(8);
-  threads->threadFactory(std::make_shared<thrift::concurrency::ThreadFactory>());
-  threads->start();
   thrift::server::TNonblockingServer server(MakeProcessor(options), MakeProtocol(options), socket,
-                                            threads);
+                                            MakeThreads(options));
   server.setServerEventHandler(
       std::make_shared<Announcer>([socket] { return socket->getListenPort(); }));
   server.serve();
 }
 
-template <typename Server>
-void Serve(const Options& options) {
+template <typename Server, typename... More>
+void Serve(const Options& options, const More&... more) {
   auto socket = std::make_shared<thrift::transport::TServerSocket>("127.0.0.1", options.port);
-  Server server(MakeProcessor(options), socket,
-                std::make_shared<thrift::transport::TFramedTransportFactory>(),
-                MakeProtocol(options));
+  Server server(MakeProcessor(options), socket, MakeTransport(options), MakeProtocol(options),
+                more...);
   server.setServerEventHandler(std::make_shared<Announcer>([socket] { return socket->getPort(); }));
   server.serve();
 }
@@ -165,9 +182,12 @@ int Run(int argc, char** argv) {
   CLI::App app{"userService on an Apache Thrift server"};
   app.add_option("--port", options.port);
   app.add_option("--version", options.version);
-  app.add_option("--protocol", options.protocol)->check(CLI::IsMember({"binary", "compact"}));
+  app.add_option("--protocol", options.protocol)
+      ->check(CLI::IsMember({"binary", "old-binary", "compact"}));
+  app.add_option("--transport", options.transport)->check(CLI::IsMember({"framed", "buffered"}));
   app.add_option("--server", options.server)
-      ->check(CLI::IsMember({"threaded", "nonblocking", "simple"}));
+      ->check(CLI::IsMember({"threaded", "nonblocking", "simple", "pool"}));
+  app.add_option("--threads", options.threads);
   app.add_flag("--multiplexed", options.multiplexed);
   CLI11_PARSE(app, argc, argv);
 
@@ -177,6 +197,8 @@ int Run(int argc, char** argv) {
     ServeNonblocking(options);
   } else if (options.server == "simple") {
     Serve<thrift::server::TSimpleServer>(options);
+  } else if (options.server == "pool") {
+    Serve<thrift::server::TThreadPoolServer>(options, MakeThreads(options));
   } else {
     Serve<thrift::server::TThreadedServer>(options);
   }
