@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/backend/client_fixture.h"
+#include "tests/backend/pool_fixture.h"
 
 namespace trestle::backend {
 namespace {
@@ -14,21 +14,6 @@ using call::End;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using tests::Settle;
-
-class PoolTest : public ClientTest {
- protected:
-  void Open() { Use({At("10.0.0.1")}); }
-  // The far ends in the order of their connections.
-  tests::MemoryTransport& Far(size_t i) { return *net_->backends.at(i)->end; }
-  void AnswerAt(size_t i) {
-    std::string in = Far(i).TakeAll();
-    auto calls = tests::TakeMessages(&in);
-    ASSERT_EQ(calls.size(), 1u) << "connection " << i;
-    Far(i).Send(tests::ReplyFrame(calls[0].name, calls[0].seqid));
-    Settle(&loop_);
-  }
-  size_t Opened() { return net_->backends.size(); }
-};
 
 TEST_F(PoolTest, AConnectionIsUsedAgainOneCallAtATime) {
   Open();
