@@ -1,6 +1,7 @@
 #include "thrift/walk.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstring>
 
@@ -18,7 +19,7 @@ void Walker::Reset(uint32_t limit) {
   pending_ = Type::kStop;
   carried_ = 0;
   skip_ = 0;
-  room_ = limit;
+  room_ = std::min<uint32_t>(limit, INT32_MAX);
   result_ = {Outcome::kNeedMore};
   depth_ = 1;
   levels_[0] = {{Type::kStop, Type::kStop}, 0, 0};
@@ -147,11 +148,49 @@ bool Walker::ReadField() {
     return true;
   }
   if (protocol_ == Protocol::kCompact) return ReadCompactField(head);
+  if (SkipPlainFields()) return true;
   Type type = Type::kStop;
   if (!BinaryType(head, &type)) return Fail("a field of unknown type");
   if (!Need(3)) return false;
   Take(3);
   return BeginValue(type);
+}
+
+// The short way for what most structs are made of: binary fields without fields of their own that
+// lie whole in the piece. All others, and all faults, are left to the long way.
+bool Walker::SkipPlainFields() {
+  const char* p = next_;
+  uint64_t left = Here();
+  while (left >= 7) {
+    uint64_t n = 7;
+    if (*p == static_cast<char>(Type::kBinary)) {
+      n += ReadU32(p + 3);
+    } else {
+      Type type = Type::kStop;
+      const uint32_t fixed =
+          BinaryType(static_cast<uint8_t>(*p), &type) ? FixedSize(protocol_, type) : 0;
+      if (fixed == 0) break;
+      n = 3 + fixed;
+    }
+    if (n > left) break;
+    p += n;
+    left -= n;
+  }
+  const auto n = static_cast<size_t>(p - next_);
+  Take(n);
+  return n > 0;
+}
+
+// The same for strings in a list.
+void Walker::SkipPlainStrings(Level* level) {
+  uint64_t left = Here();
+  while (level->left > 0 && left >= 4) {
+    const uint64_t n = uint64_t{4} + ReadU32(next_);
+    if (n > left) return;
+    Take(n);
+    left -= n;
+    level->left--;
+  }
 }
 
 bool Walker::ReadCompactField(uint8_t head) {
@@ -193,19 +232,27 @@ bool Walker::ReadElement() {
   if (protocol_ == Protocol::kCompact && level.types[0] == level.types[1] && type < Type::kBinary) {
     return ReadVarints(&level);
   }
+  if (protocol_ == Protocol::kBinary && level.types[0] == Type::kBinary &&
+      level.types[1] == Type::kBinary) {
+    SkipPlainStrings(&level);
+    if (level.left == 0) return true;
+  }
   level.left--;
   return BeginValue(type);
 }
 
-// No byte of eight has its top bit: eight numbers at once.
+// A number ends with a byte without its top bit. Of eight bytes all numbers that end in them are
+// taken at once: none of those is longer than a number may be.
 bool Walker::ReadVarints(Level* level) {
+  constexpr uint64_t kTops = 0x8080808080808080;
   while (level->left > 0) {
-    uint64_t eight = 0;
-    if (level->left >= 8 && end_ - next_ >= 8 && room_ >= 8) {
+    if (std::endian::native == std::endian::little && level->left >= 8 && Here() >= 8) {
+      uint64_t eight = 0;
       std::memcpy(&eight, next_, 8);
-      if ((eight & 0x8080808080808080) == 0) {
-        Take(8);
-        level->left -= 8;
+      const uint64_t ends = ~eight & kTops;
+      if (ends != 0) {
+        Take(8 - static_cast<size_t>(std::countl_zero(ends)) / 8);
+        level->left -= static_cast<uint32_t>(std::popcount(ends));
         continue;
       }
     }

@@ -4,6 +4,7 @@
 // it is believed.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -45,6 +46,8 @@ class Walker {
   // Each of these reads one thing whole or leaves its bytes alone; false: result_ tells why.
   bool ReadField();
   bool ReadCompactField(uint8_t head);
+  bool SkipPlainFields();
+  void SkipPlainStrings(Level* level);
   bool ReadElement();
   bool ReadVarints(Level* level);
   bool ReadHead();
@@ -59,6 +62,8 @@ class Walker {
   bool ElementType(uint8_t wire, Type* type);
   bool Need(uint64_t n);
   bool Fail(const char* why);
+  // Bytes of the piece, up to the limit.
+  uint64_t Here() const { return std::min(room_, static_cast<uint64_t>(end_ - next_)); }
   void Take(size_t n) {
     next_ += n;
     room_ -= n;

@@ -19,14 +19,15 @@ inline void Check(bool good) {
 
 // What is written from an envelope reads as that envelope, in as many bytes as were foretold.
 inline void CheckEnvelope(Protocol protocol, const Envelope& read) {
-  const uint32_t size = EnvelopeSize(protocol, read.name, read.seqid);
+  const uint32_t size = EnvelopeSize(protocol, read.name, read.seqid, read.old_form);
   Check(size <= MaxEnvelopeSize(static_cast<uint32_t>(read.name.size())));
   const auto out = std::make_unique<char[]>(size);
-  Check(EncodeEnvelope(protocol, read.type, read.name, read.seqid, out.get()) == size);
+  Check(EncodeEnvelope(protocol, read.type, read.name, read.seqid, out.get(), read.old_form) ==
+        size);
   Envelope again;
   Check(DecodeEnvelope(protocol, {out.get(), size}, &again).outcome == Outcome::kOk);
   Check(again.type == read.type && again.name == read.name && again.seqid == read.seqid);
-  Check(again.size == size);
+  Check(again.size == size && again.old_form == read.old_form);
   for (uint32_t n = 0; n < std::min(size, 64u); n++) {
     Check(DecodeEnvelope(protocol, {out.get(), n}, &again).outcome == Outcome::kNeedMore);
   }

@@ -34,6 +34,17 @@ void CheckSame(const RequestHeader& a, const RequestHeader& b) {
   }
 }
 
+// Fields that nobody knows are carried on in the protocol they came in.
+void CheckUnknown(Protocol protocol, const RequestHeader& a, const RequestHeader& b) {
+  Check(b.unknown.size() == (a.unknown_protocol == protocol ? a.unknown.size() : 0));
+  for (size_t i = 0; i < b.unknown.size(); i++) {
+    Check(a.unknown[i].field.id == b.unknown[i].field.id);
+    Check(a.unknown[i].field.type == b.unknown[i].field.type);
+    Check(a.unknown[i].field.truth == b.unknown[i].field.truth);
+    Check(a.unknown[i].value == b.unknown[i].value);
+  }
+}
+
 // In the other protocol the header says the same.
 void CheckWritten(Protocol protocol, const RequestHeader& read) {
   std::string first;
@@ -45,6 +56,7 @@ void CheckWritten(Protocol protocol, const RequestHeader& read) {
   Check(DecodeRequestHeader(protocol, first, &again, &size).outcome == Outcome::kOk);
   Check(size == first.size());
   CheckSame(read, again);
+  CheckUnknown(protocol, read, again);
   std::string second;
   EncodeRequestHeader(protocol, again, &second);
   Check(first == second);
