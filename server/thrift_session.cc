@@ -190,10 +190,9 @@ void ThriftSession::Pause() {
 }
 
 void ThriftSession::HoldBack() {
-  if (held_back_) return;
+  if (!held_back_) moved_ = Now();
   server_->HoldBack(this);
-  moved_ = Now();
-  WatchGaps();
+  WatchGaps();  // for now it may have come to hold what it did not before
 }
 
 // Reads on after a pause. Where memory is short, or when draining, only what is here already.
