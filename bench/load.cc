@@ -1,6 +1,7 @@
 // bench_load: makes echo calls to a port of this host, checks every reply, and prints what came of
 // it as one line of JSON. Exit code 1 if any reply was wrong or any connection broke.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -16,6 +17,8 @@ namespace trestle::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr double kLook = 0.02;    // seconds: how often it looks whether all is over
+constexpr double kPatience = 20;  // seconds: how long it waits for a first reply
 
 struct Options {
   LoadOptions load;
@@ -67,10 +70,10 @@ class Run {
   std::string Go(uint64_t* errors) {
     std::vector<std::thread> threads;
     for (auto& load : loads_) threads.emplace_back([&load] { load->Run(); });
-    Sleep(o_.warmup);
+    Sleep(o_.warmup, 0);
     const Mark begin = Now();
     for (auto& load : loads_) load->CountLatencies(true);
-    Sleep(o_.seconds);
+    Sleep(o_.seconds, begin.calls);
     for (auto& load : loads_) load->CountLatencies(false);
     const Mark end = Now();
     for (auto& load : loads_) load->Stop();
@@ -79,14 +82,24 @@ class Run {
   }
 
  private:
-  static void Sleep(double seconds) {
-    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  // Also until there were more than `calls`, but not for ever, and not when nothing goes on any
+  // more: on a slow machine a short window would have nothing in it.
+  void Sleep(double seconds, uint64_t calls) const {
+    const auto begin = Clock::now();
+    while (!std::ranges::all_of(loads_, [](const auto& load) { return load->over(); })) {
+      const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+      double left = seconds - passed;
+      if (left <= 0 && (Calls() > calls || passed > seconds + kPatience)) return;
+      if (left <= 0 || left > kLook) left = kLook;
+      std::this_thread::sleep_for(std::chrono::duration<double>(left));
+    }
   }
-  Mark Now() const {
-    Mark mark{Clock::now(), 0, ProcessCpu::Of(o_.watch)};
-    for (const auto& load : loads_) mark.calls += load->calls();
-    return mark;
+  uint64_t Calls() const {
+    uint64_t sum = 0;
+    for (const auto& load : loads_) sum += load->calls();
+    return sum;
   }
+  Mark Now() const { return {Clock::now(), Calls(), ProcessCpu::Of(o_.watch)}; }
   std::string Report(const Mark& begin, const Mark& end, uint64_t* errors) const {
     Latencies latencies;
     std::string first_error;
@@ -98,6 +111,7 @@ class Run {
     const uint64_t calls = end.calls - begin.calls;
     const double seconds = std::chrono::duration<double>(end.at - begin.at).count();
     nlohmann::ordered_json out{{"calls", calls},
+                               {"all_calls", Calls()},
                                {"calls_per_s", static_cast<double>(calls) / seconds},
                                {"seconds", seconds},
                                {"p50_us", latencies.Quantile(0.5)},

@@ -58,6 +58,7 @@ void LoadThread::Run() {
     Wait();
     if (options_.rate > 0) CallWhatIsDue();
   }
+  over_ = open_ == 0;
 }
 
 void LoadThread::Open(Connection* c) {

@@ -44,6 +44,7 @@ class LoadThread {
   // From any thread.
   void Stop() { stop_ = true; }
   void CountLatencies(bool on) { counting_ = on; }
+  bool over() const { return over_; }  // no connection is left
   uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }  // with a right reply
 
   const Latencies& latencies() const { return latencies_; }
@@ -93,7 +94,7 @@ class LoadThread {
   uint64_t errors_ = 0;
   std::string first_error_;
   std::atomic<uint64_t> calls_{0};
-  std::atomic<bool> stop_{false}, counting_{false};
+  std::atomic<bool> stop_{false}, counting_{false}, over_{false};
 };
 
 }  // namespace trestle::bench

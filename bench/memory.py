@@ -1,20 +1,17 @@
 """Resident memory of routers: at the start, with idle connections, and after a burst."""
 
 import contextlib
-import json
-import os
 import resource
 import socket
 import struct
-import subprocess
 import time
 
-from peers import Echo, Failed, all_peers
+from peers import Echo, Failed, Load, all_peers
 
 CALL = b"\x80\x01\x00\x01" + struct.pack(">i", 10) + b"bench:echo" + struct.pack(">i", 7)
 CALL += b"\x0b\x00\x01" + struct.pack(">i", 64) + 64 * b"x" + b"\x00"
 CALL = struct.pack(">i", len(CALL)) + CALL
-BURST = ["--payload", 65536, "--connections", 500, "--in-flight", 16]
+BURST = ["--payload", 65536, "--connections", 200, "--in-flight", 8]
 FORM = "{:<12} {:>10} {:>12} {:>13} {:>12} {:>12} {:>12} {:>22}"
 
 
@@ -48,16 +45,7 @@ def settled(peer):
     return now
 
 
-def load(options, peer, args):
-    command = [os.path.join(options.bin, "bench_load"), "--port", peer.port, "--warmup", 0,
-               "--seconds", options.seconds, *args]
-    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        raise Failed(f"{peer.name}: {run.stdout or run.stderr}")
-    return json.loads(run.stdout)["calls"]
-
-
-def of(options, peer):
+def of(options, peer, driver):
     start = settled(peer)
     with contextlib.ExitStack() as closing:
         idle = [closing.enter_context(socket.create_connection(("127.0.0.1", peer.port)))
@@ -67,25 +55,27 @@ def of(options, peer):
             call(connection)
         called = settled(peer)
     closed = settled(peer)
-    load(options, peer, BURST)
+    driver.run(peer, "--warmup", 0, "--seconds", options.seconds, *BURST)
     burst = settled(peer)
-    load(options, peer, BURST)
+    driver.run(peer, "--warmup", 0, "--seconds", options.seconds, *BURST)
     again = settled(peer)
     each = [f"{(kib - start) / options.idle:.2f}" for kib in (silent, called)]
-    return FORM.format(peer.name, *(f"{kib / 1024:.1f}" for kib in
-                                    (start, silent, called, closed, burst, again)), " / ".join(each))
+    mib = [f"{kib / 1024:.1f}" for kib in (start, silent, called, closed, burst, again)]
+    return FORM.format(peer.name, *mib, " / ".join(each))
 
 
 def raise_bound_of_descriptors(count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         if hard not in (resource.RLIM_INFINITY,) and hard < count:
-            raise Failed(f"{count} descriptors are needed, ulimit -Hn is {hard}; use a smaller --idle")
+            raise Failed(f"{count} descriptors are needed, ulimit -Hn is {hard}: a smaller --idle")
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def measure(options, folder, closing):
     raise_bound_of_descriptors(2 * options.idle if options.idle < 500 else options.idle + 2000)
+    driver = Load(options)
+    closing.callback(driver.stop)
     backend = Echo("echo", folder)
     closing.callback(backend.stop)
     backend.start(options)
@@ -95,5 +85,5 @@ def measure(options, folder, closing):
     for peer in all_peers(options, folder)[1:]:
         closing.callback(peer.stop)
         peer.start(options, backend)
-        print(of(options, peer), flush=True)
+        print(of(options, peer, driver), flush=True)
         peer.stop()

@@ -11,6 +11,7 @@ import signal
 import socket
 import string
 import subprocess
+import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,6 +20,38 @@ START_SECONDS = 20
 
 class Failed(Exception):
     """Says to the person at the terminal why there are no figures."""
+
+
+class Signals:
+    """SIGTERM and SIGINT end the run and all that it has started: never between the start of a
+    program and the moment when somebody knows that it is to be stopped."""
+
+    def __init__(self):
+        self.held, self.waiting, self.ending = False, None, False
+
+    def listen(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.on)
+
+    def on(self, number, _frame):
+        if self.held:
+            self.waiting = number
+        elif not self.ending:
+            self.ending = True
+            sys.exit(128 + number)
+
+    @contextlib.contextmanager
+    def hold(self):
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+            if self.waiting:
+                self.on(self.waiting, None)
+
+
+SIGNALS = Signals()
 
 
 def free_port():
@@ -45,8 +78,8 @@ class Process:
         self.process = None
 
     def launch(self, command):
-        with open(self.log, "w", encoding="utf-8") as log:
-            # A group of its own: Envoy's launcher has a child, which goes with it.
+        # A group of its own: Envoy's launcher has a child, which goes with it.
+        with open(self.log, "w", encoding="utf-8") as log, SIGNALS.hold():
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.folder, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
@@ -87,8 +120,8 @@ class Process:
     def resident_kib(self):
         kib = 0
         for pid in self.pids():
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii") as lines:
-                kib += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii") as all:
+                kib += sum(int(line.split()[1]) for line in all if line.startswith("VmRSS:"))
         return kib
 
     def stop(self):
@@ -107,6 +140,35 @@ class Process:
 class Echo(Process):
     def start(self, options):
         self.launch([os.path.join(options.bin, "bench_echo"), "--port", str(self.port)])
+
+
+class Load:
+    """The load driver, one run at a time."""
+
+    def __init__(self, options):
+        self.program, self.process = os.path.join(options.bin, "bench_load"), None
+
+    def run(self, peer, *args):
+        """What it measured. Wrong replies end everything: such a run has no figures."""
+        with SIGNALS.hold():
+            self.process = subprocess.Popen(
+                [self.program, "--port", *map(str, (peer.port, *args))], text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, errors = self.process.communicate()
+        try:
+            answer = json.loads(out)
+        except ValueError:
+            raise Failed(f"bench_load ended with {self.process.returncode}: {errors}") from None
+        if self.process.returncode != 0 or answer["calls"] == 0:
+            why = answer["first_error"] or "none, no reply came"
+            raise Failed(f"{peer.name}: {answer['errors']} errors, {answer['calls']} calls; "
+                         f"the first error: {why}")
+        return answer
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
 
 class Direct:

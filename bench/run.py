@@ -5,14 +5,12 @@ import contextlib
 import json
 import os
 import resource
-import signal
-import subprocess
 import sys
 import tempfile
 
 import memory
 import table
-from peers import Echo, Failed, all_peers
+from peers import SIGNALS, Echo, Failed, Load, all_peers
 
 WORKLOADS = "64/1/1,64/16/1,64/128/1,64/16/16,4096/16/1,65536/16/1,64/16/1@5000"
 ABOUT = """\
@@ -34,7 +32,8 @@ def workload(text):
         payload, connections, in_flight = map(int, shape.split("/"))
         rate = float(rate or 0)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not BYTES/CONNECTIONS/IN_FLIGHT[@RATE]") from None
+        told = f"'{text}' is not BYTES/CONNECTIONS/IN_FLIGHT[@RATE]"
+        raise argparse.ArgumentTypeError(told) from None
     if payload < 0 or connections < 1 or in_flight < 1 or rate < 0:
         raise argparse.ArgumentTypeError(f"'{text}' has a number that is too small")
     return {"text": text, "args": ["--payload", payload, "--connections", connections,
@@ -48,7 +47,8 @@ def list_of(kind):
 def named_command(text):
     name, equals, command = text.partition("=")
     if not equals or "{listen}" not in command or "{backend}" not in command:
-        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=COMMAND with {{listen}} and {{backend}}")
+        told = f"'{text}' is not NAME=COMMAND with {{listen}} and {{backend}}"
+        raise argparse.ArgumentTypeError(told)
     return name, command
 
 
@@ -67,7 +67,8 @@ def parse():
     p.add_argument("--pin", type=int, metavar="CORE",
                    help="run everything on this core: the steadiest CPU figures")
     p.add_argument("--threads", type=int, default=1, help="of the load driver (1)")
-    p.add_argument("--also", type=named_command, action="append", default=[], metavar="NAME=COMMAND",
+    p.add_argument("--also", type=named_command, action="append", default=[],
+                   metavar="NAME=COMMAND",
                    help="one more relay: its command, with {listen} and {backend} for the ports")
     p.add_argument("--no-envoy", action="store_true")
     p.add_argument("--json", metavar="FILE", help="every run as a line of JSON")
@@ -84,6 +85,8 @@ def parse():
 class Bench:
     def __init__(self, options, folder, closing):
         self.options = options
+        self.driver = Load(options)
+        closing.callback(self.driver.stop)
         self.backend = Echo("echo", folder)
         closing.callback(self.backend.stop)
         self.backend.start(options)
@@ -91,26 +94,14 @@ class Bench:
         for peer in self.peers:
             closing.callback(peer.stop)
             peer.start(options, self.backend)
-            self.load(peer, ["--connections", 2, "--payload", 100000], 0.2, 0)
 
     def load(self, peer, args, seconds, warmup):
-        """One run of the load driver. A wrong reply ends everything: it would have no figures."""
-        command = [os.path.join(self.options.bin, "bench_load"), "--port", peer.port,
-                   "--seconds", seconds, "--warmup", warmup, "--threads", self.options.threads, *args]
-        if peer.cpu:
-            command += ["--watch", ",".join(map(str, peer.pids()))]
+        watch = ["--watch", ",".join(map(str, peer.pids()))] if peer.cpu else []
         with OtherWork([p for p in (self.backend, *self.peers) if hasattr(p, "process")]) as other:
-            run = subprocess.run(list(map(str, command)), capture_output=True, text=True,
-                                 check=False, timeout=seconds + warmup + 60)
+            answer = self.driver.run(peer, "--seconds", seconds, "--warmup", warmup,
+                                     "--threads", self.options.threads, *watch, *args)
         self.backend.check()
         peer.check()
-        try:
-            answer = json.loads(run.stdout)
-        except ValueError:
-            raise Failed(f"bench_load ended with {run.returncode}: {run.stderr}") from None
-        if run.returncode != 0 or answer["calls"] == 0:
-            raise Failed(f"{peer.name}: {answer['errors']} errors, {answer['calls']} calls; the first "
-                         f"error: {answer['first_error'] or 'none, no reply came'}")
         return {**answer, "peer": peer.name, "other_cores": other.cores}
 
     def rounds(self):
@@ -163,7 +154,7 @@ def measure(options, folder, closing):
 
 def main():
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    SIGNALS.listen()
     if options.pin is not None:
         os.sched_setaffinity(0, {options.pin})  # inherited by all that is started
     try:
@@ -172,8 +163,6 @@ def main():
             (memory.measure if options.memory else measure)(options, folder, closing)
     except Failed as why:
         sys.exit(f"script/bench: {why}")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def row(workload, peer, of):
 def workers_row(runs):
     """The CPU time of each of the busiest threads, as a part of the whole: are workers even?"""
     spent = [sorted(run["cpu_ns_of_threads"], reverse=True) for run in runs]
-    parts = [statistics.median(one[i] / sum(one) for one in spent) for i in range(min(map(len, spent)))]
+    parts = [statistics.median(one[i] / sum(one) for one in spent)
+             for i in range(min(map(len, spent)))]
     return " ".join(f"{100 * part:.0f}%" for part in parts if part >= 0.005)
 
 
