@@ -25,7 +25,7 @@ class Binder::Ear final : public NameListener, public std::enable_shared_from_th
       if (self->binder_) self->binder_->OnBound(token, std::move(bound));
     });
   }
-  void OnAddr(uint64_t, const std::string& id, std::shared_ptr<const naming::Addr> addr) override {
+  void OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> addr) override {
     loop_->Post([self = shared_from_this(), id, addr = std::move(addr)]() mutable {
       if (self->binder_) self->clients_->OnAddr(id, std::move(addr));
     });
@@ -38,17 +38,16 @@ class Binder::Ear final : public NameListener, public std::enable_shared_from_th
   Clients* clients_;
 };
 
-Binder::Binder(net::EventLoop* loop, Names* names, uint32_t router,
-               const conf::RouterConfig& config, Clients* clients, base::Scope* router_scope,
-               Route route)
+Binder::Binder(net::EventLoop* loop, Names* names, uint32_t router, RouterPart config,
+               Clients* clients, base::Scope* router_scope, Route route)
     : loop_(loop),
       source_(names),
       router_(router),
-      config_(config),
+      config_(std::move(config)),
       clients_(clients),
       scope_(router_scope),
       route_(std::move(route)),
-      identifier_(config.dst_prefix, config.thrift_method_in_dst),
+      identifier_(config_.router->dst_prefix, config_.router->thrift_method_in_dst),
       ear_(std::make_shared<Ear>(loop, this, clients)) {
   base::Scope* path = scope_->Child("bindcache")->Child("path");
   misses_ = path->counter("misses");
@@ -58,10 +57,10 @@ Binder::Binder(net::EventLoop* loop, Names* names, uint32_t router,
 }
 
 Binder::~Binder() {
-  // The control loop has ended, or will never see this listener again: what it posts finds it
-  // closed.
+  // What is still posted here finds nobody.
   ear_->Close();
   for (auto& [key, name] : names_) {
+    source_->Release(key, ear_, name->token);
     while (call::Call* call = name->waiting.Pop()) {
       call->holder = nullptr;
       call->Fail(call::Step::kBind, base::Status(base::Code::kInternal, "shutting down"));
@@ -80,8 +79,7 @@ base::Result<BoundNameEntry*> Binder::Find(const call::Call& call) {
     if (!made.ok()) return made;
     name = *made;
   }
-  ++name->in_use;
-  name->last_used = loop_->Now();
+  if (name->in_use++ == 0) Unused(name->kind).Remove(name);
   return name;
 }
 
@@ -95,22 +93,22 @@ base::Result<BoundNameEntry*> Binder::Make(const call::Call& call, std::string_v
   if (known == names_.end()) {
     auto kind = local->empty() ? BoundNameEntry::Class::kPending : BoundNameEntry::Class::kLocal;
     (local->empty() ? misses_ : local_misses_)->Add();
-    if (!MayAdd(kind)) {
-      return base::Status(base::Code::kRefused,
-                          name_key.path + ": too many names in use (bindingCache)");
+    if (base::Status may = MayAdd(kind); !may.ok()) {
+      return base::Status(may.code(), name_key.path + ": " + may.message());
     }
     auto name = std::make_unique<BoundNameEntry>();
     name->key = name_key;
     name->token = next_token_++;
     name->shown = name_key.path;
     name->kind = kind;
-    name->service = conf::ResolveService(config_.service, *path);
+    name->service = conf::ResolveService(config().service, *path);
     BoundNameEntry* raw = name.get();
     name->timer = std::make_unique<net::Timer>(loop_, [this, raw] { OnWaitOver(raw); });
-    ++counts_[static_cast<size_t>(kind)];
+    ++Count(kind);
+    ++unbound_;
     local_bytes_ += name_key.local_dtab.size();
     by_token_[name->token] = raw;
-    source_->Acquire(name_key, *path, *local, ear_.get(), name->token);
+    source_->Acquire(name_key, *path, *local, ear_, name->token);
     known = names_.emplace(name_key, std::move(name)).first;
   }
   Remember(known->second.get(), key);
@@ -127,7 +125,7 @@ void Binder::Remember(BoundNameEntry* name, std::string_view key) {
 }
 
 uint32_t Binder::Max(BoundNameEntry::Class kind) const {
-  const conf::BindingCacheConfig& c = config_.binding_cache;
+  const conf::BindingCacheConfig& c = config().binding_cache;
   if (kind == BoundNameEntry::Class::kLocal) return c.local_dtabs;
   if (kind == BoundNameEntry::Class::kNegative) return c.negatives;
   // Path, tree and what they are bound to are one entry here: the least of the three bounds holds.
@@ -135,49 +133,48 @@ uint32_t Binder::Max(BoundNameEntry::Class kind) const {
 }
 
 // A name not yet known takes no place of those that lead somewhere, but there must be one for it.
-bool Binder::MayAdd(BoundNameEntry::Class kind) {
+base::Status Binder::MayAdd(BoundNameEntry::Class kind) {
   using Class = BoundNameEntry::Class;
-  bool place = kind != Class::kPending ||
-               counts_[static_cast<size_t>(Class::kPositive)] < Max(Class::kPositive) ||
-               Oldest(Class::kPositive) != nullptr;
-  while (kind == Class::kLocal && local_bytes_ >= kMaxLocalBytes) {
-    if (!DropOldest(kind)) return false;
+  const base::Status full(base::Code::kRefused, "too many names in use (bindingCache)");
+  // A name of a request that is not bound is always in use.
+  while (unbound_ >= config().binding_cache.pending) {
+    if (DropOldest(Class::kPending)) continue;
+    return {base::Code::kRefused, "too many names not bound yet (bindingCache.pending)"};
   }
-  return place && MakeRoom(kind);
+  while (kind == Class::kLocal && local_bytes_ >= kMaxLocalBytes) {
+    if (!DropOldest(kind)) return full;
+  }
+  bool place = kind != Class::kPending || Count(Class::kPositive) < Max(Class::kPositive) ||
+               Unused(Class::kPositive).oldest();
+  return place && MakeRoom(kind) ? base::Status::Ok() : full;
 }
 
 // Evicts the one of its kind that was not used for longest, when there are too many.
 bool Binder::MakeRoom(BoundNameEntry::Class kind) {
-  if (counts_[static_cast<size_t>(kind)] < Max(kind)) return true;
+  if (Count(kind) < Max(kind)) return true;
   return DropOldest(kind);
 }
 
 bool Binder::DropOldest(BoundNameEntry::Class kind) {
-  BoundNameEntry* oldest = Oldest(kind);
+  BoundNameEntry* oldest = Unused(kind).oldest();
+  // A name does not give way for its own client.
+  if (oldest && oldest == settling_) oldest = oldest->newer;
   if (!oldest) return false;
   evicts_->Add();
   Drop(oldest);
   return true;
 }
 
-// Of those that nobody uses.
-BoundNameEntry* Binder::Oldest(BoundNameEntry::Class kind) const {
-  BoundNameEntry* oldest = nullptr;
-  for (auto& [key, name] : names_) {
-    if (name->kind != kind || name->in_use > 0) continue;
-    if (!oldest || name->last_used < oldest->last_used) oldest = name.get();
-  }
-  return oldest;
-}
-
 void Binder::Drop(BoundNameEntry* name) {
-  source_->Release(name->key, ear_.get(), name->token);
+  Unused(name->kind).Remove(name);
+  source_->Release(name->key, ear_, name->token);
   for (const std::string& key : name->keys) by_key_.erase(key);
   by_token_.erase(name->token);
   for (auto& leaf : name->leaves) {
     if (leaf.client) clients_->Unuse(leaf.client);
   }
-  --counts_[static_cast<size_t>(name->kind)];
+  --Count(name->kind);
+  if (!name->bound) --unbound_;
   local_bytes_ -= name->key.local_dtab.size();
   auto it = names_.find(name->key);
   loop_->DeleteLater(std::move(it->second));
@@ -185,17 +182,22 @@ void Binder::Drop(BoundNameEntry* name) {
 }
 
 void Binder::Unuse(BoundNameEntry* name) {
-  --name->in_use;
+  using Class = BoundNameEntry::Class;
+  if (--name->in_use > 0) return;
+  // The name of a request that nobody waits for is not waited for; see MayAdd.
+  if (!name->bound && name->kind == Class::kLocal) return Drop(name);
+  name->last_used = loop_->Now();
+  Unused(name->kind).Add(name);
   // It may have come to the others of its kind when all of them were in use.
-  if (name->in_use == 0 && counts_[static_cast<size_t>(name->kind)] > Max(name->kind)) {
-    MakeRoom(name->kind);
-  }
+  if (Count(name->kind) > Max(name->kind)) MakeRoom(name->kind);
 }
 
 void Binder::Await(call::Call* call, BoundNameEntry* name) {
+  loop_->AssertInLoop();
   call->holder = this;
   call->step = call::Step::kBind;
   call->request.Compact();
+  call->header_bytes.Compact();
   name->waiting.Push(call);
   if (!name->timer->armed()) name->timer->ArmAt(call->bind_deadline);
 }
@@ -208,10 +210,11 @@ void Binder::OnWaitOver(BoundNameEntry* name) {
   while (!name->waiting.empty() && name->waiting.front()->bind_deadline <= loop_->Now()) {
     call::Call* call = name->waiting.Pop();
     call->holder = nullptr;
-    call->Fail(call::Step::kBind, base::Status(base::Code::kTimeout,
-                                               "not resolved within " +
-                                                   std::to_string(config_.binding_timeout.count()) +
-                                                   " ms (bindingTimeoutMs)"));
+    call->Fail(
+        call::Step::kBind,
+        base::Status(base::Code::kTimeout, "not resolved within " +
+                                               std::to_string(config().binding_timeout.count()) +
+                                               " ms (bindingTimeoutMs)"));
   }
   if (!name->waiting.empty()) name->timer->ArmAt(name->waiting.front()->bind_deadline);
 }
@@ -225,7 +228,8 @@ void Binder::OnBound(uint64_t token, std::shared_ptr<const Bound> bound) {
   // One by one out of the queue in which OnCancel looks; no new ones come now that it is bound.
   while (call::Call* call = name->waiting.Pop()) {
     call->holder = nullptr;
-    route_(call, name);
+    if (call->sink) call->sink->OnBound(call);
+    if (!call->ended()) route_(call, name);
   }
 }
 
@@ -246,17 +250,18 @@ void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) 
         scope_->Labelled("service", std::string_view(name->shown).substr(1)));
   }
   std::vector<BoundNameEntry::Leaf> leaves;
-  ++name->in_use;  // it must not give way for its own client
+  settling_ = name;
   for (const Bound::Leaf& leaf : bound->leaves) {
     ClientEntry* client = UseClient(leaf, name->kind);
     leaves.push_back({client, client ? client->ForService(name->shown) : nullptr});
   }
-  --name->in_use;
+  settling_ = nullptr;
   // Calls in flight know their client, not their leaf, so the old leaves may go.
   for (auto& old : name->leaves) {
     if (old.client) clients_->Unuse(old.client);
   }
   name->leaves = std::move(leaves);
+  if (!name->bound) --unbound_;
   name->bound = std::move(bound);
   if (name->kind == BoundNameEntry::Class::kLocal) return;
   SetClass(name, name->bound->negative() ? BoundNameEntry::Class::kNegative
@@ -265,22 +270,53 @@ void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) 
 
 void Binder::SetClass(BoundNameEntry* name, BoundNameEntry::Class kind) {
   if (name->kind == kind) return;
-  --counts_[static_cast<size_t>(name->kind)];
+  const bool idle = name->idle;
+  Unused(name->kind).Remove(name);
+  --Count(name->kind);
   name->kind = kind;
-  ++counts_[static_cast<size_t>(kind)];
-  if (counts_[static_cast<size_t>(kind)] > Max(kind)) MakeRoom(kind);
+  ++Count(kind);
+  if (idle) Unused(kind).Add(name);
+  if (Count(kind) > Max(kind)) MakeRoom(kind);
+}
+
+void Binder::Reconfigure(RouterPart config) {
+  loop_->AssertInLoop();
+  const conf::RouterConfig& was = *config_.router;
+  const conf::RouterConfig& is = *config.router;
+  const bool named_alike =
+      was.dst_prefix == is.dst_prefix && was.thrift_method_in_dst == is.thrift_method_in_dst;
+  config_ = std::move(config);
+  if (!named_alike) {
+    identifier_ = Identifier(is.dst_prefix, is.thrift_method_in_dst);
+    ForgetKeys();
+  }
+  for (auto& [key, name] : names_) {
+    auto path = naming::Path::Parse(key.path);
+    if (path.ok()) name->service = conf::ResolveService(is.service, *path);
+  }
+  for (auto kind : {BoundNameEntry::Class::kPending, BoundNameEntry::Class::kPositive,
+                    BoundNameEntry::Class::kNegative, BoundNameEntry::Class::kLocal}) {
+    while (Count(kind) > Max(kind) && DropOldest(kind)) {
+    }
+  }
+}
+
+void Binder::ForgetKeys() {
+  by_key_.clear();
+  for (auto& [key, name] : names_) {
+    name->keys.clear();
+    name->key_bytes = 0;
+  }
 }
 
 void Binder::Sweep() {
-  std::vector<BoundNameEntry*> old;
-  for (auto& [key, name] : names_) {
-    bool idle =
-        name->in_use == 0 && loop_->Now() - name->last_used >= config_.binding_cache.idle_ttl;
-    if (idle) old.push_back(name.get());
-  }
-  for (BoundNameEntry* name : old) {
-    expires_->Add();
-    Drop(name);
+  loop_->AssertInLoop();
+  for (auto& unused : unused_) {
+    for (BoundNameEntry* oldest = unused.oldest(); oldest; oldest = unused.oldest()) {
+      if (loop_->Now() - oldest->last_used < config().binding_cache.idle_ttl) break;
+      expires_->Add();
+      Drop(oldest);
+    }
   }
 }
 

@@ -24,6 +24,8 @@
 #include "router/clients.h"
 #include "router/identifier.h"
 #include "router/names.h"
+#include "router/setup.h"
+#include "router/use_order.h"
 
 namespace trestle::router {
 
@@ -51,6 +53,8 @@ struct BoundNameEntry {
   std::unique_ptr<net::Timer> timer;           // for the oldest of them
   uint32_t in_use = 0;                         // calls in flight
   base::TimePoint last_used{};
+  BoundNameEntry *older = nullptr, *newer = nullptr;  // of its kind, of those that nobody uses
+  bool idle = false;
   std::vector<std::string> keys;  // of the calls that have this name
   size_t key_bytes = 0;
 };
@@ -59,8 +63,8 @@ class Binder final : public call::Holder {
  public:
   // `route` goes on with a call whose name is bound.
   using Route = std::function<void(call::Call*, BoundNameEntry*)>;
-  Binder(net::EventLoop* loop, Names* names, uint32_t router, const conf::RouterConfig& config,
-         Clients* clients, base::Scope* router_scope, Route route);
+  Binder(net::EventLoop* loop, Names* names, uint32_t router, RouterPart config, Clients* clients,
+         base::Scope* router_scope, Route route);
   ~Binder() override;
 
   // The name of `call`, which is in use then until Unuse; an error fails the call with step
@@ -69,6 +73,9 @@ class Binder final : public call::Holder {
   void Unuse(BoundNameEntry* name);
   // Holds `call` until its name is bound, then gives it to `route`.
   void Await(call::Call* call, BoundNameEntry* name);
+  // Names stay as they are bound. Where calls are named in another way than before, the names they
+  // have had are found by what they are called only.
+  void Reconfigure(RouterPart config);
   // Drops what was not used for long.
   void Sweep();
   size_t size() const { return names_.size(); }
@@ -82,14 +89,19 @@ class Binder final : public call::Holder {
   base::Result<BoundNameEntry*> Make(const call::Call& call, std::string_view key);
   void OnWaitOver(BoundNameEntry* name);
   void Remember(BoundNameEntry* name, std::string_view key);
-  bool MayAdd(BoundNameEntry::Class kind);
+  base::Status MayAdd(BoundNameEntry::Class kind);
   bool DropOldest(BoundNameEntry::Class kind);
   bool MakeRoom(BoundNameEntry::Class kind);
-  BoundNameEntry* Oldest(BoundNameEntry::Class kind) const;
+  UseOrder<BoundNameEntry>& Unused(BoundNameEntry::Class kind) {
+    return unused_[static_cast<size_t>(kind)];
+  }
+  uint32_t& Count(BoundNameEntry::Class kind) { return counts_[static_cast<size_t>(kind)]; }
   ClientEntry* UseClient(const Bound::Leaf& leaf, BoundNameEntry::Class kind);
   uint32_t Max(BoundNameEntry::Class kind) const;
   void Drop(BoundNameEntry* name);
   void SetClass(BoundNameEntry* name, BoundNameEntry::Class kind);
+  void ForgetKeys();
+  const conf::RouterConfig& config() const { return *config_.router; }
 
   struct Hash {
     using is_transparent = void;
@@ -104,7 +116,7 @@ class Binder final : public call::Holder {
   net::EventLoop* loop_;
   Names* source_;
   uint32_t router_;
-  const conf::RouterConfig& config_;
+  RouterPart config_;
   Clients* clients_;
   base::Scope* scope_;
   Route route_;
@@ -114,8 +126,11 @@ class Binder final : public call::Holder {
   std::unordered_map<std::string, BoundNameEntry*, Hash, std::equal_to<>> by_key_;
   std::unordered_map<NameKey, std::unique_ptr<BoundNameEntry>, KeyHash> names_;
   std::unordered_map<uint64_t, BoundNameEntry*> by_token_;
-  size_t local_bytes_ = 0;  // of the dtabs of requests, as they were written
-  uint32_t counts_[4] = {};
+  size_t local_bytes_ = 0;   // of the dtabs of requests, as they were written
+  uint32_t counts_[4] = {};  // by Class
+  uint32_t unbound_ = 0;     // that have no answer yet, of whatever kind
+  UseOrder<BoundNameEntry> unused_[4];
+  BoundNameEntry* settling_ = nullptr;  // its clients are being looked for
   uint64_t next_token_ = 1;
   base::Counter *misses_, *evicts_, *expires_, *local_misses_;
 };

@@ -18,7 +18,8 @@ namespace trestle::router {
 struct Bound {
   struct Leaf {
     naming::Path id;
-    std::string shown;  // "/#/io.l5d.fs/users"
+    std::string shown;     // "/#/io.l5d.fs/users"
+    std::string residual;  // what is left of the name behind it: "/addUser"; may be empty
     std::shared_ptr<const naming::Addr> addr;
   };
   struct Share {

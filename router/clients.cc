@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "conf/options.h"
+#include "router/options.h"
+
 namespace trestle::router {
 namespace {
 
@@ -21,42 +24,55 @@ call::CallMetrics* ClientEntry::ForService(std::string_view shown) {
   return cells.get();
 }
 
-Clients::Clients(net::EventLoop* loop, Make make, base::Scope* router_scope,
-                 const conf::BindingCacheConfig& bounds)
+Clients::Clients(net::EventLoop* loop, RouterPart config, Share share, Connect connect,
+                 base::Random* random, base::Scope* router_scope)
     : loop_(loop),
-      make_(std::move(make)),
-      scope_(router_scope),
-      max_(bounds.clients),
-      idle_ttl_(bounds.idle_ttl) {
+      config_(std::move(config)),
+      share_(share),
+      connect_(std::move(connect)),
+      random_(random),
+      scope_(router_scope) {
   base::Scope* s = router_scope->Child("bindcache")->Child("client");
   misses_ = s->counter("misses");
   evicts_ = s->counter("evicts");
   expires_ = s->counter("expires");
 }
 
+std::unique_ptr<ClientEntry> Clients::Make(const Bound::Leaf& leaf) {
+  const conf::ClientOptions says = conf::ResolveClient(config_.router->client, leaf.id);
+  auto entry = std::make_unique<ClientEntry>();
+  entry->id = leaf.id;
+  entry->options =
+      ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+  entry->sockets = says.socket_options;
+  entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
+  entry->metrics = std::make_unique<call::CallMetrics>(entry->scope);
+  entry->client = std::make_unique<backend::Client>(loop_, leaf.shown, entry->options,
+                                                    connect_(says), random_, entry->scope);
+  return entry;
+}
+
 ClientEntry* Clients::Use(const Bound::Leaf& leaf) {
   auto known = clients_.find(leaf.shown);
   if (known == clients_.end()) {
-    if (clients_.size() >= max_ && !EvictOldest()) return nullptr;
-    known = clients_.emplace(leaf.shown, nullptr).first;
-  }
-  std::unique_ptr<ClientEntry>& entry = known->second;
-  if (!entry) {
+    if (clients_.size() >= bounds().clients && !EvictOldest()) return nullptr;
     misses_->Add();
-    entry = std::make_unique<ClientEntry>();
-    entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
-    entry->metrics = std::make_unique<call::CallMetrics>(entry->scope);
-    entry->client = make_(leaf.id, entry->scope);
+    known = clients_.emplace(leaf.shown, Make(leaf)).first;
   }
-  ClientEntry* used = entry.get();
-  ++used->users;
+  ClientEntry* used = known->second.get();
+  Use(used);
   used->client->Update(leaf.addr);
   return used;
 }
 
+void Clients::Use(ClientEntry* entry) {
+  if (entry->users++ == 0) unused_.Remove(entry);
+}
+
 void Clients::Unuse(ClientEntry* entry) {
-  --entry->users;
+  if (--entry->users > 0) return;
   entry->last_used = loop_->Now();
+  unused_.Add(entry);
 }
 
 void Clients::OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> addr) {
@@ -64,30 +80,44 @@ void Clients::OnAddr(const std::string& id, std::shared_ptr<const naming::Addr> 
   if (it != clients_.end()) it->second->client->Update(std::move(addr));
 }
 
-bool Clients::EvictOldest() {
-  auto oldest = clients_.end();
-  for (auto it = clients_.begin(); it != clients_.end(); ++it) {
-    if (it->second->users > 0) continue;
-    if (oldest == clients_.end() || it->second->last_used < oldest->second->last_used) oldest = it;
+void Clients::Reconfigure(RouterPart config) {
+  config_ = std::move(config);
+  for (auto& [shown, entry] : clients_) {
+    const conf::ClientOptions says = conf::ResolveClient(config_.router->client, entry->id);
+    const backend::Options options =
+        ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+    const bool same_sockets = says.socket_options == entry->sockets;
+    if (options == entry->options && same_sockets) continue;
+    entry->options = options;
+    entry->sockets = says.socket_options;
+    // Without another connector the connections may stay.
+    entry->client->Reconfigure(options, same_sockets ? nullptr : connect_(says));
   }
-  if (oldest == clients_.end()) return false;
+  while (clients_.size() > bounds().clients && EvictOldest()) {
+  }
+}
+
+bool Clients::EvictOldest() {
+  ClientEntry* oldest = unused_.oldest();
+  if (!oldest) return false;
   evicts_->Add();
-  loop_->DeleteLater(std::move(oldest->second));
-  clients_.erase(oldest);
+  Drop(oldest);
   return true;
 }
 
 void Clients::Sweep() {
-  for (auto it = clients_.begin(); it != clients_.end();) {
-    ClientEntry& e = *it->second;
-    if (e.users > 0 || loop_->Now() - e.last_used < idle_ttl_) {
-      ++it;
-      continue;
-    }
+  for (ClientEntry* oldest = unused_.oldest(); oldest; oldest = unused_.oldest()) {
+    if (loop_->Now() - oldest->last_used < bounds().idle_ttl) return;
     expires_->Add();
-    loop_->DeleteLater(std::move(it->second));
-    it = clients_.erase(it);
+    Drop(oldest);
   }
+}
+
+void Clients::Drop(ClientEntry* entry) {
+  unused_.Remove(entry);
+  auto it = clients_.find(entry->client->id());
+  loop_->DeleteLater(std::move(it->second));
+  clients_.erase(it);
 }
 
 }  // namespace trestle::router

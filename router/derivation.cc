@@ -1,6 +1,5 @@
 #include "router/derivation.h"
 
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -11,29 +10,26 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);
 
-// Derives again after each change, until nothing is pending. It keeps itself alive through the
-// timer's callback, which Finish clears.
-class Waiting : public std::enable_shared_from_this<Waiting> {
+}  // namespace
+
+// Derives again after each change, until nothing is pending.
+class Derivations::Waiting : public std::enable_shared_from_this<Waiting> {
  public:
-  using Done = std::function<void(base::Result<naming::DelegateTree>)>;
-  Waiting(net::EventLoop* loop, const naming::NamerSet* namers, naming::Dtab dtab,
-          naming::Path path, Done done)
-      : loop_(loop),
-        namers_(namers),
+  Waiting(Derivations* all, Namers namers, naming::Dtab dtab, naming::Path path, Done done)
+      : all_(all),
+        namers_(std::move(namers)),
         dtab_(std::move(dtab)),
         path_(std::move(path)),
-        done_(std::move(done)) {}
+        done_(std::move(done)),
+        timer_(all->loop_, [this] { Look(true); }) {}
 
   void Start(base::Duration patience) {
-    self_ = shared_from_this();
-    timer_ = std::make_unique<net::Timer>(loop_, [this] { Look(true); });
-    timer_->Arm(patience);
+    timer_.Arm(patience);
     Look(false);
   }
 
  private:
   void Look(bool last) {
-    if (!done_) return;
     looking_ = false;
     naming::Dependencies deps;
     auto tree = naming::Delegate(dtab_, path_, *namers_, &deps);
@@ -57,41 +53,49 @@ class Waiting : public std::enable_shared_from_this<Waiting> {
   void LookSoon() {
     if (looking_) return;
     looking_ = true;
-    loop_->Post([self = shared_from_this()] { self->Look(false); });
+    all_->loop_->Post([weak = weak_from_this()] {
+      if (auto self = weak.lock(); self && self->done_) self->Look(false);
+    });
   }
 
   void Finish(base::Result<naming::DelegateTree> tree) {
+    auto self = shared_from_this();
     auto done = std::exchange(done_, nullptr);
-    timer_->Cancel();
-    done(std::move(tree));
+    timer_.Cancel();
     subscriptions_.clear();
-    loop_->Post([self = std::move(self_)] {});  // not inside its own callback
+    // Not inside its own callback.
+    all_->loop_->DeleteLater(std::make_unique<std::shared_ptr<Waiting>>(self));
+    all_->waiting_.erase(self);
+    done(std::move(tree));
   }
 
-  net::EventLoop* loop_;
-  const naming::NamerSet* namers_;
+  Derivations* all_;
+  Namers namers_;
   naming::Dtab dtab_;
   naming::Path path_;
   Done done_;
   bool looking_ = false;
-  std::unique_ptr<net::Timer> timer_;
+  net::Timer timer_;
   std::vector<std::shared_ptr<naming::Source>> sources_;
   std::vector<naming::Subscription> subscriptions_;
-  std::shared_ptr<Waiting> self_;
 };
 
-}  // namespace
+Derivations::Derivations(net::EventLoop* loop) : loop_(loop) {}
 
-void Derive(net::EventLoop* loop, const naming::NamerSet* namers, naming::Dtab dtab,
-            naming::Path path, base::Duration patience,
-            std::function<void(base::Result<naming::DelegateTree>)> done) {
-  std::make_shared<Waiting>(loop, namers, std::move(dtab), std::move(path), std::move(done))
-      ->Start(patience);
+Derivations::~Derivations() = default;
+
+void Derivations::Derive(Namers namers, naming::Dtab dtab, naming::Path path,
+                         base::Duration patience, Done done) {
+  loop_->AssertInLoop();
+  auto waiting = std::make_shared<Waiting>(this, std::move(namers), std::move(dtab),
+                                           std::move(path), std::move(done));
+  waiting_.insert(waiting);
+  waiting->Start(patience);
 }
 
-void AnswerDelegate(net::EventLoop* loop, const naming::NamerSet* namers, naming::Dtab dtab,
-                    naming::Path path, std::function<void(net::HttpReply)> answer) {
-  Derive(loop, namers, std::move(dtab), std::move(path), kPatience,
+void Derivations::Answer(Namers namers, naming::Dtab dtab, naming::Path path,
+                         std::function<void(net::HttpReply)> answer) {
+  Derive(std::move(namers), std::move(dtab), std::move(path), kPatience,
          [answer = std::move(answer)](base::Result<naming::DelegateTree> tree) {
            if (!tree.ok()) {
              int status = tree.status().code() == base::Code::kTimeout ? 503 : 500;

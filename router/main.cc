@@ -40,56 +40,108 @@ struct CommandLine {
   std::string path, dtab, router;
 };
 
-// Everything that turns names into addresses, as the configuration says.
-struct Namers {
+// What namers stand on: files as the kernel tells of them, and DNS.
+struct Ground {
   std::unique_ptr<net::FileWatch> watch;
   std::unique_ptr<net::Resolver> resolver;
+};
+struct Dns {
+  std::shared_ptr<Ground> ground;
+  conf::Millis refresh{};
   std::unique_ptr<namers::Inet> inet;
   std::unique_ptr<naming::SystemNamer> system;
-  std::vector<std::unique_ptr<naming::Namer>> configured;
+};
+struct ConfiguredNamer {
+  std::shared_ptr<Dns> dns;
+  conf::NamerConfig config;
+  std::unique_ptr<naming::Namer> namer;
+};
+
+// Everything that turns names into addresses, as one configuration says. The next one shares what
+// it does not change; the rest goes when nothing that is bound hangs on it any more.
+struct Namers {
+  std::shared_ptr<Dns> dns;
+  std::vector<std::shared_ptr<ConfiguredNamer>> configured;
   naming::NamerSet set;
 };
 
-base::Result<std::unique_ptr<naming::Namer>> MakeNamer(net::EventLoop* loop, Namers* namers,
-                                                       const conf::NamerConfig& config) {
-  if (config.kind == conf::NamerConfig::Kind::kRewrite) {
-    auto made = naming::RewriteNamer::Make(config.pattern.value, config.name.value);
-    if (!made.ok()) return made.status();
-    return std::unique_ptr<naming::Namer>(std::move(*made));
+base::Result<std::shared_ptr<Dns>> MakeDns(net::EventLoop* loop, conf::Millis refresh,
+                                           std::shared_ptr<Ground> ground) {
+  if (!ground) {
+    ground = std::make_shared<Ground>();
+    auto watch = net::FileWatch::Make(loop);
+    if (!watch.ok()) return watch.status();
+    ground->watch = std::move(*watch);
+    ground->resolver = std::make_unique<net::Resolver>(loop, kResolverThreads);
   }
-  auto made =
-      namers::FsNamer::Make(loop, namers->watch.get(), namers->inet.get(), config.root_dir.value);
-  if (!made.ok()) return made.status();
-  return std::unique_ptr<naming::Namer>(std::move(*made));
+  auto dns = std::make_shared<Dns>();
+  namers::Inet::Options options;
+  options.refresh = refresh;
+  dns->refresh = refresh;
+  dns->inet = std::make_unique<namers::Inet>(loop, ground->resolver.get(), options);
+  dns->system = std::make_unique<naming::SystemNamer>(dns->inet.get());
+  dns->ground = std::move(ground);
+  return dns;
 }
 
-// The one place that knows the concrete namers. What is wrong goes into `problems`.
-std::unique_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& config,
-                                    const std::string& file, std::vector<conf::Problem>* problems) {
-  auto namers = std::make_unique<Namers>();
-  auto watch = net::FileWatch::Make(loop);
-  if (!watch.ok()) {
-    problems->push_back({file, 0, "", watch.status().message()});
-    return namers;
+base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(net::EventLoop* loop,
+                                                         std::shared_ptr<Dns> dns,
+                                                         const conf::NamerConfig& config) {
+  auto made = std::make_shared<ConfiguredNamer>();
+  if (config.kind == conf::NamerConfig::Kind::kRewrite) {
+    auto namer = naming::RewriteNamer::Make(config.pattern.value, config.name.value);
+    if (!namer.ok()) return namer.status();
+    made->namer = std::move(*namer);
+  } else {
+    auto namer = namers::FsNamer::Make(loop, dns->ground->watch.get(), dns->inet.get(),
+                                       config.root_dir.value);
+    if (!namer.ok()) return namer.status();
+    made->namer = std::move(*namer);
   }
-  namers->watch = std::move(*watch);
-  namers->resolver = std::make_unique<net::Resolver>(loop, kResolverThreads);
-  namers::Inet::Options inet;
-  inet.refresh = config.dns_refresh;
-  namers->inet = std::make_unique<namers::Inet>(loop, namers->resolver.get(), inet);
-  namers->system = std::make_unique<naming::SystemNamer>(namers->inet.get());
-  namers->set.system = namers->system.get();
+  made->config = config;
+  made->dns = std::move(dns);
+  return made;
+}
+
+// The one place that knows the concrete namers. Those that `before` (may be null) has in the same
+// way are shared with it. What is wrong goes into `problems`.
+std::shared_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& config,
+                                    const std::string& file, const Namers* before,
+                                    std::vector<conf::Problem>* problems) {
+  auto namers = std::make_shared<Namers>();
+  if (before && before->dns->refresh == config.dns_refresh) {
+    namers->dns = before->dns;
+  } else {
+    auto dns = MakeDns(loop, config.dns_refresh, before ? before->dns->ground : nullptr);
+    if (!dns.ok()) {
+      problems->push_back({file, 0, "", dns.status().message()});
+      return namers;
+    }
+    namers->dns = std::move(*dns);
+  }
+  namers->set.system = namers->dns->system.get();
   namers->set.old_aliases = true;
+  auto known = [&](const conf::NamerConfig& wanted) -> std::shared_ptr<ConfiguredNamer> {
+    if (!before || before->dns != namers->dns) return nullptr;
+    for (const auto& old : before->configured) {
+      if (old->config == wanted) return old;
+    }
+    return nullptr;
+  };
   // The last one in the file is asked first.
   for (auto it = config.namers.rbegin(); it != config.namers.rend(); ++it) {
-    auto made = MakeNamer(loop, namers.get(), *it);
-    if (!made.ok()) {
-      const auto& where = it->kind == conf::NamerConfig::Kind::kFs ? it->root_dir : it->pattern;
-      problems->push_back(where.Wrong(file, made.status().message()));
-      continue;
+    std::shared_ptr<ConfiguredNamer> namer = known(*it);
+    if (!namer) {
+      auto made = MakeNamer(loop, namers->dns, *it);
+      if (!made.ok()) {
+        const auto& where = it->kind == conf::NamerConfig::Kind::kFs ? it->root_dir : it->pattern;
+        problems->push_back(where.Wrong(file, made.status().message()));
+        continue;
+      }
+      namer = std::move(*made);
     }
-    namers->set.entries.push_back({it->prefix, made->get()});
-    namers->configured.push_back(std::move(*made));
+    namers->set.entries.push_back({it->prefix, namer->namer.get()});
+    namers->configured.push_back(std::move(namer));
   }
   return namers;
 }
@@ -115,7 +167,7 @@ base::Result<std::string> ReadConfig(const std::string& file) {
 
 // `trestle explain`: prints where a name leads, and waits at most two seconds for who must answer.
 int Explain(net::EventLoop* loop, const CommandLine& line, const conf::Config& config,
-            const naming::NamerSet& namers) {
+            const std::shared_ptr<const naming::NamerSet>& namers) {
   auto path = naming::Path::Parse(line.path);
   auto local = naming::Dtab::Parse(line.dtab);
   if (!path.ok() || !local.ok()) {
@@ -135,17 +187,18 @@ int Explain(net::EventLoop* loop, const CommandLine& line, const conf::Config& c
   }
   naming::Dtab dtab = router->dtab.value + *local;
   int exit_code = kCleanStop;
-  Derive(loop, &namers, dtab, *path, std::chrono::seconds(2),
-         [&](base::Result<naming::DelegateTree> tree) {
-           if (tree.ok()) {
-             naming::BindResult bound = naming::Bind(dtab, *path, namers);
-             std::cout << naming::ExplainText(*tree, &bound);
-           } else {
-             std::cerr << "trestle: " << line.path << ": " << tree.status().message() << "\n";
-             exit_code = kFailed;
-           }
-           loop->Stop();
-         });
+  Derivations derivations(loop);
+  derivations.Derive(
+      namers, dtab, *path, std::chrono::seconds(2), [&](base::Result<naming::DelegateTree> tree) {
+        if (tree.ok()) {
+          naming::BindResult bound = naming::Bind(dtab, *path, *namers);
+          std::cout << naming::ExplainText(*tree, &bound);
+        } else {
+          std::cerr << "trestle: " << line.path << ": " << tree.status().message() << "\n";
+          exit_code = kFailed;
+        }
+        loop->Stop();
+      });
   loop->Run();
   return exit_code;
 }
@@ -158,50 +211,97 @@ void RaiseDescriptorLimit() {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) PLOG(WARNING) << "cannot raise the descriptor limit";
 }
 
-int Serve(net::EventLoop* loop, const conf::Config& config, const naming::NamerSet& namers) {
+// A configuration that was read, checked, and its namers built.
+struct Loaded {
+  std::shared_ptr<const conf::Config> config;
+  std::shared_ptr<const Namers> namers;
+  std::vector<conf::Problem> problems;  // in the order of their lines; any: not to be used
+  std::vector<conf::Problem> warnings;
+
+  // Shared with all that it stands on.
+  std::shared_ptr<const naming::NamerSet> set() const { return {namers, &namers->set}; }
+};
+
+base::Result<Loaded> Load(net::EventLoop* loop, const std::string& file, const Namers* before) {
+  auto text = ReadConfig(file);
+  if (!text.ok()) return text.status();
+  const std::string shown = file == "-" ? "standard input" : file;
+  conf::Parsed parsed = conf::Parse(*text, shown);
+  Loaded loaded;
+  loaded.namers = BuildNamers(loop, parsed.config, shown, before, &parsed.problems);
+  conf::SortByLine(&parsed.problems);
+  loaded.config = std::make_shared<const conf::Config>(std::move(parsed.config));
+  loaded.problems = std::move(parsed.problems);
+  loaded.warnings = std::move(parsed.warnings);
+  return loaded;
+}
+
+// SIGHUP: the whole of the new configuration, or nothing of it. It runs to its end in one turn of
+// the control loop, so a second one comes after it.
+void Reload(net::EventLoop* loop, const std::string& file, Process* process,
+            std::shared_ptr<const Namers>* namers) {
+  if (process->draining()) {
+    LOG(WARNING) << "SIGHUP while draining: the configuration is not read again";
+    return;
+  }
+  auto refuse = [process](const std::vector<std::string>& errors) {
+    for (const std::string& error : errors) LOG(ERROR) << error;
+    LOG(ERROR) << "the configuration was not reloaded; everything stays as it was";
+    process->CountFailedReload();
+  };
+  if (file == "-") return refuse({"standard input cannot be read again"});
+  auto loaded = Load(loop, file, namers->get());
+  if (!loaded.ok()) return refuse({loaded.status().message()});
+  std::vector<std::string> errors;
+  for (const conf::Problem& problem : loaded->problems) errors.push_back(problem.Show());
+  if (!errors.empty()) return refuse(errors);
+  for (const conf::Problem& warning : loaded->warnings) LOG(WARNING) << warning.Show();
+  for (const base::Status& status : process->Reload(loaded->config, loaded->set())) {
+    errors.push_back(status.message());
+  }
+  if (!errors.empty()) return refuse(errors);
+  *namers = loaded->namers;
+}
+
+int Serve(net::EventLoop* loop, const std::string& file, Loaded loaded) {
   std::signal(SIGPIPE, SIG_IGN);
   // What a burst of large frames took goes back to the system after it.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   RaiseDescriptorLimit();
-  Process process(loop, config, &namers, TRESTLE_VERSION);
-  net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&process](int signal) {
+  Process process(loop, loaded.config, loaded.set(), TRESTLE_VERSION);
+  std::shared_ptr<const Namers> namers = std::move(loaded.namers);
+  net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
     if (signal != SIGHUP) return process.Drain();
-    LOG(WARNING) << "SIGHUP: reloading the configuration is not supported yet; nothing changes";
+    Reload(loop, file, &process, &namers);
   });
-  base::Status started = process.Start();
-  if (!started.ok()) {
-    LOG(ERROR) << started.message();
-    return kFailed;
-  }
+  const std::vector<base::Status> errors = process.Start();
+  for (const base::Status& error : errors) LOG(ERROR) << error.message();
+  if (!errors.empty()) return kFailed;
   loop->Run();
   LOG(INFO) << "stopped";
   return kCleanStop;
 }
 
 int Run(const CommandLine& line) {
-  auto text = ReadConfig(line.config);
-  if (!text.ok()) {
-    std::cerr << text.status().message() << "\n";
-    return kBadConfig;
-  }
-  std::string file = line.config == "-" ? "standard input" : line.config;
-  conf::Parsed parsed = conf::Parse(*text, file);
   base::SystemClock clock;
   net::EventLoop loop(&clock);
-  auto namers = BuildNamers(&loop, parsed.config, file, &parsed.problems);
-  if (!parsed.problems.empty()) {
-    conf::SortByLine(&parsed.problems);
-    std::cerr << conf::ShowAll(parsed.problems);
+  auto loaded = Load(&loop, line.config, nullptr);
+  if (!loaded.ok()) {
+    std::cerr << loaded.status().message() << "\n";
     return kBadConfig;
   }
-  if (line.explain) return Explain(&loop, line, parsed.config, namers->set);
+  if (!loaded->problems.empty()) {
+    std::cerr << conf::ShowAll(loaded->problems);
+    return kBadConfig;
+  }
+  if (line.explain) return Explain(&loop, line, *loaded->config, loaded->set());
   if (line.validate) {
-    std::cerr << conf::ShowAll(parsed.warnings);
-    std::cout << file << ": good\n";
+    std::cerr << conf::ShowAll(loaded->warnings);
+    std::cout << (line.config == "-" ? "standard input" : line.config) << ": good\n";
     return kCleanStop;
   }
-  for (const conf::Problem& warning : parsed.warnings) LOG(WARNING) << warning.Show();
-  return Serve(&loop, parsed.config, namers->set);
+  for (const conf::Problem& warning : loaded->warnings) LOG(WARNING) << warning.Show();
+  return Serve(&loop, line.config, std::move(*loaded));
 }
 
 }  // namespace
@@ -217,7 +317,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("trestle ") + TRESTLE_VERSION);
   app.footer(
       "Exit status: 0 a clean stop, 1 a failure at run time (a port is taken), 2 a bad\n"
-      "configuration or command line. SIGTERM and SIGINT drain and stop.");
+      "configuration or command line. SIGTERM and SIGINT drain and stop; SIGHUP reads CONFIG\n"
+      "again.");
   app.add_option("CONFIG", line.config, "the configuration file; - reads standard input");
   app.add_flag("--validate,-v", line.validate, "check the configuration and exit");
   auto* explain = app.add_subcommand(

@@ -1,5 +1,6 @@
-// Names: all names in use, kept bound: one live binding for each (router, path, local dtab), shared
-// by the workers. A change of what it hangs on binds it again; workers get snapshots.
+// Names: all names in use, kept bound: one live Binding for each (router, path, local dtab), shared
+// by the workers. A change of what it hangs on, or of the configuration, binds it again; workers
+// get snapshots.
 //
 // A binding that was good stays so when a namer is pending or fails later; only a namer that says
 // Neg takes it away.
@@ -9,35 +10,21 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "base/metrics.h"
-#include "naming/bind.h"
 #include "naming/dtab.h"
 #include "naming/namer.h"
 #include "net/event_loop.h"
-#include "router/bound.h"
+#include "router/binding.h"
 
 namespace trestle::router {
 
-// A worker's ear. Called on the control loop; it carries the news to its own loop.
-class NameListener {
- public:
-  virtual ~NameListener() = default;
-  virtual void OnBound(uint64_t token, std::shared_ptr<const Bound> bound) = 0;
-  virtual void OnAddr(uint64_t token, const std::string& id,
-                      std::shared_ptr<const naming::Addr> addr) = 0;
-};
-
-// The most destinations that a dtab of one request may lead one name to.
-inline constexpr size_t kMaxLocalLeaves = 64;
-
 struct NameKey {
-  uint32_t router = 0;     // index of the base dtab
+  uint32_t router = 0;     // whose base dtab; see Setup
   std::string path;        // shown
   std::string local_dtab;  // as the client wrote it; empty: none
   auto operator<=>(const NameKey&) const = default;
@@ -45,29 +32,44 @@ struct NameKey {
 
 class Names {
  public:
-  Names(net::EventLoop* loop, const naming::NamerSet* namers, std::vector<naming::Dtab> base_dtabs,
+  using BaseDtabs = std::map<uint32_t, naming::Dtab>;  // by router
+
+  Names(net::EventLoop* loop, std::shared_ptr<const naming::NamerSet> namers, BaseDtabs dtabs,
         base::Scope* scope);
   ~Names();
 
   // Keeps the name bound and tells `listener` (with its own `token`) what it leads to, now and
   // after every change, until Release.
-  void Acquire(NameKey key, naming::Path path, naming::Dtab local, NameListener* listener,
-               uint64_t token);
-  void Release(NameKey key, NameListener* listener, uint64_t token);
+  void Acquire(NameKey key, naming::Path path, naming::Dtab local,
+               std::shared_ptr<NameListener> listener, uint64_t token);
+  void Release(NameKey key, std::shared_ptr<NameListener> listener, uint64_t token);
 
-  const naming::NamerSet& namers() const { return *namers_; }
-  const naming::Dtab& base_dtab(uint32_t router) const { return base_dtabs_[router]; }
+  // Binds again, in place, what other namers or another base dtab may lead elsewhere. A router that
+  // is not among `dtabs` keeps its own until Forget. The old namers live until nothing that is
+  // bound hangs on them.
+  void Reconfigure(std::shared_ptr<const naming::NamerSet> namers, const BaseDtabs& dtabs);
+  // The router is gone, on every worker.
+  void Forget(uint32_t router);
+
+  const std::shared_ptr<const naming::NamerSet>& namers() const { return namers_; }
   size_t size() const { return bindings_.size(); }
 
+  // --- for its bindings ---
+  net::EventLoop* loop() const { return loop_; }
+  base::Counter* rebinds() const { return rebinds_; }
+  // The one Destination of an address and its id.
+  std::shared_ptr<Destination> Find(const naming::BoundName& name);
+
  private:
-  class Binding;
-  friend class Binding;
+  using DestinationKey = std::pair<const naming::Source*, std::string>;
+  using Destinations = std::map<DestinationKey, std::weak_ptr<Destination>>;
 
   net::EventLoop* loop_;
-  const naming::NamerSet* namers_;
-  std::vector<naming::Dtab> base_dtabs_;
+  std::shared_ptr<const naming::NamerSet> namers_;
+  BaseDtabs base_dtabs_;
   base::Gauge* count_;
   base::Counter* rebinds_;
+  std::shared_ptr<Destinations> destinations_ = std::make_shared<Destinations>();
   std::map<NameKey, std::shared_ptr<Binding>> bindings_;
 };
 

@@ -6,156 +6,181 @@
 #include <thread>
 #include <utility>
 
-#include "router/derivation.h"
-#include "router/options.h"
-
 namespace trestle::router {
 namespace {
 
-std::vector<naming::Dtab> BaseDtabs(const conf::Config& config) {
-  std::vector<naming::Dtab> dtabs;
-  for (const conf::RouterConfig& r : config.routers) dtabs.push_back(r.dtab.value);
+Names::BaseDtabs BaseDtabs(const Setup& setup) {
+  Names::BaseDtabs dtabs;
+  for (const Setup::Router& r : setup.routers) dtabs[r.id] = r.config->dtab.value;
   return dtabs;
 }
 
 }  // namespace
 
-Process::Process(net::EventLoop* loop, const conf::Config& config, const naming::NamerSet* namers,
-                 std::string version)
+Process::Process(net::EventLoop* loop, Config config, Namers namers, std::string version)
     : loop_(loop),
       config_(config),
+      started_(std::move(config)),
       version_(std::move(version)),
-      names_(loop, namers, BaseDtabs(config), metrics_.NewTable()->root()->Child("names")),
+      table_(metrics_.NewTable()),
+      reloads_(table_->root()->Child("config")->counter("reloads")),
+      failed_reloads_(table_->root()->Child("config")->counter("failed_reloads")),
+      last_reload_ok_(table_->root()->Child("config")->gauge("last_reload_ok")),
+      setup_(MakeSetup(config_)),
+      names_(loop, std::move(namers), BaseDtabs(setup_), table_->root()->Child("names")),
+      derivations_(loop),
+      listeners_(loop, [this](uint32_t server, int descriptor,
+                              const net::Address& peer) { OnAccepted(server, descriptor, peer); }),
       grace_(loop, [this] {
         LOG(WARNING) << "the grace is over: cutting " << connections() << " connections";
         loop_->Stop();
-      }) {}
+      }) {
+  last_reload_ok_->Set(1);
+}
 
 Process::~Process() {
-  // The workers look at served_ for as long as connections of theirs end.
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
 }
 
-base::Status Process::Start() {
-  if (base::Status s = Listen(); !s.ok()) return s;
-  if (base::Status s = StartAdmin(); !s.ok()) return s;
-  StartWorkers();
-  for (auto& served : served_) served->listener->Start();
-  LOG(INFO) << ReadyLine();
-  return base::Status::Ok();
+// The routers of `config` without their servers. A label that is known keeps its id.
+Setup Process::MakeSetup(const Config& config) {
+  Setup setup;
+  setup.config = config;
+  for (const conf::RouterConfig& r : config->routers) {
+    auto known = routers_.find(r.label.value);
+    setup.routers.push_back({known == routers_.end() ? next_router_++ : known->second, &r, {}});
+  }
+  return setup;
 }
 
-base::Status Process::Listen() {
-  for (size_t r = 0; r < config_.routers.size(); r++) {
-    const conf::RouterConfig& router = config_.routers[r];
-    for (size_t s = 0; s < router.servers.size(); s++) {
-      const conf::ServerConfig& server = router.servers[s];
-      auto address = net::Address::Parse(server.ip.value, server.port.value);
-      if (!address.ok()) return address.status();
-      auto served = std::make_unique<Served>();
-      served->router = r;
-      served->server = s;
-      served->max_connections = server.max_connections;
-      Served* raw = served.get();
-      served->listener = std::make_unique<net::Listener>(
-          loop_, [this, raw](int descriptor, const net::Address& peer) {
-            OnAccepted(raw, descriptor, peer);
-          });
-      base::Status status =
-          served->listener->Listen(*address, ToSocketOptions(server.socket_options));
-      if (!status.ok()) {
-        return {status.code(), "router " + router.label.value + ": " + status.message()};
-      }
-      served_.push_back(std::move(served));
-    }
+std::vector<base::Status> Process::Start() {
+  std::vector<base::Status> errors;
+  auto plan = listeners_.Prepare(setup_, &errors);
+  if (base::Status s = StartAdmin(); !s.ok()) errors.push_back(std::move(s));
+  if (!errors.empty()) return errors;
+  for (const Setup::Router& r : setup_.routers) routers_[r.config->label.value] = r.id;
+  listeners_.Apply(*plan, &setup_);
+  StartWorkers();
+  listeners_.Start();
+  LOG(INFO) << ReadyLine();
+  return {};
+}
+
+std::vector<base::Status> Process::Reload(Config config, Namers namers) {
+  loop_->AssertInLoop();
+  std::vector<base::Status> errors;
+  Setup setup = MakeSetup(config);
+  auto plan = listeners_.Prepare(setup, &errors);
+  if (!errors.empty()) return errors;
+  // From here on nothing can fail.
+  WarnOfRestart(*config);
+  const std::map<std::string, uint32_t> before = std::exchange(routers_, {});
+  for (const Setup::Router& r : setup.routers) routers_[r.config->label.value] = r.id;
+  for (const auto& [label, id] : before) {
+    if (!routers_.contains(label)) leaving_[id] = workers_.size();
   }
-  return base::Status::Ok();
+  const std::string told = listeners_.Apply(*plan, &setup);
+  names_.Reconfigure(std::move(namers), BaseDtabs(setup));
+  config_ = std::move(config);
+  setup_ = std::move(setup);
+  auto shared = std::make_shared<const Setup>(setup_);
+  for (auto& worker : workers_) worker->Apply(shared);
+  listeners_.Start();
+  reloads_->Add();
+  last_reload_ok_->Set(1);
+  LOG(INFO) << "reloaded the configuration" << (told.empty() ? "" : ": ") << told;
+  return {};
+}
+
+void Process::CountFailedReload() {
+  failed_reloads_->Add();
+  last_reload_ok_->Set(0);
+}
+
+void Process::WarnOfRestart(const conf::Config& config) const {
+  auto warn = [](bool same, const char* key) {
+    LOG_IF(WARNING, !same) << key << ": a new value takes a new process; it stays as it was";
+  };
+  warn(config.workers == started_->workers, "workers");
+  warn(config.admin.ip == started_->admin.ip, "admin.ip");
+  warn(config.admin.port == started_->admin.port, "admin.port");
+  warn(config.prometheus == started_->prometheus, "telemetry");
 }
 
 base::Status Process::StartAdmin() {
   admin::AdminOptions options;
   options.version = version_;
   options.prometheus.clear();
-  for (const auto& page : config_.prometheus) {
+  for (const auto& page : config_->prometheus) {
     options.prometheus.push_back({page.path.value, page.prefix});
   }
   admin::AdminSources sources;
   sources.metrics = &metrics_;
   sources.ready = [this] { return !draining_; };
   sources.delegate = [this](const admin::DelegateRequest& request, admin::DelegateAnswer answer) {
-    naming::Dtab base = config_.routers[0].dtab.value;
-    if (request.router) {
-      auto same = [&request](const conf::RouterConfig& r) {
-        return r.label.value == *request.router;
-      };
-      auto it = std::find_if(config_.routers.begin(), config_.routers.end(), same);
-      if (it == config_.routers.end()) return answer(admin::UnknownRouter(*request.router));
-      base = it->dtab.value;
-    }
-    AnswerDelegate(loop_, &names_.namers(), base + request.dtab, request.path, std::move(answer));
+    Delegate(request, std::move(answer));
   };
   sources.shutdown = [this] { loop_->Post([this] { Drain(); }); };
   admin_ = std::make_unique<admin::AdminServer>(loop_, std::move(options), std::move(sources));
-  base::Status status = admin_->Listen(config_.admin.ip.value, config_.admin.port.value);
+  base::Status status = admin_->Listen(config_->admin.ip.value, config_->admin.port.value);
   if (status.ok()) return status;
   return {status.code(), "admin: " + status.message()};
 }
 
-void Process::StartWorkers() {
-  uint32_t count = config_.workers.value_or(std::max(1u, std::thread::hardware_concurrency()));
-  std::vector<std::vector<net::Address>> addresses(config_.routers.size());
-  for (auto& served : served_) addresses[served->router].push_back(served->listener->address());
-  auto seed = static_cast<uint64_t>(loop_->clock()->Wall().time_since_epoch().count());
-  for (uint32_t i = 0; i < count; i++) {
-    workers_.push_back(std::make_unique<Worker>(config_, i, count, &names_, metrics_.NewTable(),
-                                                loop_->clock(), seed));
-    workers_.back()->on_closed = [this](size_t router, size_t server) {
-      OnClosed(Find(router, server));
-    };
-    workers_.back()->Start(addresses);
+void Process::Delegate(const admin::DelegateRequest& request, admin::DelegateAnswer answer) {
+  const std::vector<conf::RouterConfig>& routers = config_->routers;
+  auto router = routers.begin();
+  if (request.router) {
+    router = std::find_if(routers.begin(), routers.end(),
+                          [&request](const auto& r) { return r.label.value == *request.router; });
+    if (router == routers.end()) return answer(admin::UnknownRouter(*request.router));
   }
+  derivations_.Answer(names_.namers(), router->dtab.value + request.dtab, request.path,
+                      std::move(answer));
 }
 
-Process::Served* Process::Find(size_t router, size_t server) {
-  for (auto& served : served_) {
-    if (served->router == router && served->server == server) return served.get();
+void Process::StartWorkers() {
+  uint32_t count = config_->workers.value_or(std::max(1u, std::thread::hardware_concurrency()));
+  auto seed = static_cast<uint64_t>(loop_->clock()->Wall().time_since_epoch().count());
+  for (uint32_t i = 0; i < count; i++) {
+    workers_.push_back(std::make_unique<Worker>(Share{i, count}, &names_, metrics_.NewTable(),
+                                                loop_->clock(), seed));
+    workers_.back()->on_room = [this](uint32_t server) {
+      loop_->Post([this, server] {
+        if (!draining_) listeners_.OnRoom(server);
+      });
+    };
+    workers_.back()->on_router_gone = [this](uint32_t router) {
+      loop_->Post([this, router] { OnRouterGone(router); });
+    };
+    workers_.back()->Start(setup_);
   }
-  return nullptr;
 }
 
 // To the worker that has the fewest, so that they stay even.
-void Process::OnAccepted(Served* served, int descriptor, const net::Address& peer) {
-  if (served->open.fetch_add(1) + 1 >= served->max_connections) {
-    served->paused = true;
-    served->listener->Pause();
-    LOG_EVERY_N(WARNING, 100) << served->listener->address().Show() << " has "
-                              << served->max_connections
-                              << " connections (maxConnections): accepting no more for now";
-  }
+void Process::OnAccepted(uint32_t server, int descriptor, const net::Address& peer) {
   auto fewest = std::min_element(
       workers_.begin(), workers_.end(),
       [](const auto& a, const auto& b) { return a->connections() < b->connections(); });
-  (*fewest)->Accept(served->router, served->server, descriptor, peer);
+  (*fewest)->Accept(server, descriptor, peer);
 }
 
-// On a worker's loop.
-void Process::OnClosed(Served* served) {
-  if (!served || served->open.fetch_sub(1) < served->max_connections) return;
-  loop_->Post([this, served] {
-    if (draining_ || !served->paused || served->open.load() >= served->max_connections) return;
-    served->paused = false;
-    served->listener->Resume();
-  });
+void Process::OnRouterGone(uint32_t router) {
+  auto it = leaving_.find(router);
+  if (it == leaving_.end() || --it->second > 0) return;
+  leaving_.erase(it);
+  names_.Forget(router);
 }
 
 std::string Process::ReadyLine() const {
   std::string line = "trestle " + version_ + " is ready:";
-  for (const auto& served : served_) {
-    const conf::RouterConfig& router = config_.routers[served->router];
-    const std::string& label = router.servers[served->server].label;
-    line += " " + router.label.value + (label.empty() ? "" : " (" + label + ")") + " on " +
-            served->listener->address().Show() + ",";
+  for (const Setup::Router& router : setup_.routers) {
+    for (const Setup::Server& server : router.servers) {
+      const std::string& label = server.config->label;
+      line += " " + router.config->label.value + (label.empty() ? "" : " (" + label + ")") +
+              " on " + server.address.Show() + ",";
+    }
   }
   return line + " admin on " + admin_->address().Show() + ", " + std::to_string(workers_.size()) +
          (workers_.size() == 1 ? " worker" : " workers");
@@ -164,10 +189,11 @@ std::string Process::ReadyLine() const {
 void Process::Drain() {
   if (draining_) return loop_->Stop();
   draining_ = true;
-  LOG(INFO) << "draining: calls in flight have " << config_.admin.shutdown_grace.count() << " ms";
-  for (auto& served : served_) served->listener->Close();
+  const conf::Millis grace = config_->admin.shutdown_grace;
+  LOG(INFO) << "draining: calls in flight have " << grace.count() << " ms";
+  listeners_.Close();
   undrained_ = workers_.size();
-  grace_.Arm(config_.admin.shutdown_grace);
+  grace_.Arm(grace);
   for (auto& worker : workers_) {
     worker->Drain([this] {
       loop_->Post([this] {
@@ -175,12 +201,6 @@ void Process::Drain() {
       });
     });
   }
-}
-
-std::vector<net::Address> Process::addresses() const {
-  std::vector<net::Address> all;
-  for (const auto& served : served_) all.push_back(served->listener->address());
-  return all;
 }
 
 uint32_t Process::connections() const {

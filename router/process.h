@@ -1,11 +1,11 @@
 // Process: the running router: the control loop's parts (names, listeners, admin server) and the
-// workers, from the start to the drain.
+// workers, from the start over reloads to the drain.
 //
 // Lifetime: made, run and destroyed by main on one thread, whose loop is the control loop.
-// Threading: the control loop's. Errors: Start tells the first that could not be opened.
+// Threading: the control loop's. Errors: Start and Reload tell all that could not be opened.
 #pragma once
 
-#include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +15,8 @@
 #include "conf/config.h"
 #include "naming/namer.h"
 #include "net/event_loop.h"
-#include "net/listener.h"
+#include "router/derivation.h"
+#include "router/listeners.h"
 #include "router/names.h"
 #include "router/worker.h"
 
@@ -23,43 +24,55 @@ namespace trestle::router {
 
 class Process {
  public:
-  // `config`, `namers` and `loop` outlive it.
-  Process(net::EventLoop* loop, const conf::Config& config, const naming::NamerSet* namers,
-          std::string version);
+  using Config = std::shared_ptr<const conf::Config>;
+  // What is bound with them keeps the namers alive.
+  using Namers = std::shared_ptr<const naming::NamerSet>;
+
+  // `loop` outlives it.
+  Process(net::EventLoop* loop, Config config, Namers namers, std::string version);
   ~Process();
 
   // Listens on every port and starts the workers; logs the ready line.
-  base::Status Start();
+  std::vector<base::Status> Start();
+  // Goes over to another configuration, as far as that can be done without a new process; what
+  // cannot is logged. With errors, nothing is changed. Not while draining.
+  std::vector<base::Status> Reload(Config config, Namers namers);
+  // For the metrics: there was something wrong in what should have been loaded.
+  void CountFailedReload();
   // No new connections; calls in flight have admin.shutdownGraceMs. The loop stops at the end. A
   // second call stops it at once.
   void Drain();
+  bool draining() const { return draining_; }
   // Where the servers listen, in the order of the configuration.
-  std::vector<net::Address> addresses() const;
+  std::vector<net::Address> addresses() const { return listeners_.addresses(); }
   // Connections that were cut at the end of the grace.
   uint32_t connections() const;
 
  private:
-  struct Served {
-    std::unique_ptr<net::Listener> listener;
-    size_t router = 0, server = 0;
-    uint32_t max_connections = 0;
-    std::atomic<uint32_t> open{0};
-    bool paused = false;
-  };
-  base::Status Listen();
   base::Status StartAdmin();
+  void Delegate(const admin::DelegateRequest& request, admin::DelegateAnswer answer);
   void StartWorkers();
-  void OnAccepted(Served* served, int descriptor, const net::Address& peer);
-  void OnClosed(Served* served);
-  Served* Find(size_t router, size_t server);
+  Setup MakeSetup(const Config& config);
+  void OnAccepted(uint32_t server, int descriptor, const net::Address& peer);
+  void OnRouterGone(uint32_t router);
+  void WarnOfRestart(const conf::Config& config) const;
   std::string ReadyLine() const;
 
   net::EventLoop* loop_;
-  const conf::Config& config_;
+  Config config_;
+  const Config started_;  // what holds until there is a new process is there
   std::string version_;
   base::Metrics metrics_;
+  base::MetricsTable* table_;  // the control loop's
+  base::Counter *reloads_, *failed_reloads_;
+  base::Gauge* last_reload_ok_;
+  uint32_t next_router_ = 1;
+  std::map<std::string, uint32_t> routers_;  // ids by label
+  std::map<uint32_t, size_t> leaving_;       // routers by id: the workers that have them still
+  Setup setup_;
   Names names_;
-  std::vector<std::unique_ptr<Served>> served_;
+  Derivations derivations_;
+  Listeners listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<admin::AdminServer> admin_;
   bool draining_ = false;

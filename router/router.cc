@@ -1,5 +1,6 @@
 #include "router/router.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "conf/options.h"
@@ -12,60 +13,83 @@ constexpr auto kSweepEvery = std::chrono::seconds(10);
 BoundNameEntry* NameOf(call::Call* call) { return static_cast<BoundNameEntry*>(call->name); }
 ClientEntry* ClientOf(call::Call* call) { return static_cast<ClientEntry*>(call->client); }
 
+bool AnyWantsHeaders(const conf::ClientConfig& config) {
+  return std::any_of(config.entries.begin(), config.entries.end(),
+                     [](const conf::ClientEntry& e) { return e.attempt_ttwitter_upgrade == true; });
+}
+
 }  // namespace
 
-Router::Router(net::EventLoop* loop, const conf::RouterConfig& config, uint32_t index, Names* names,
-               Clients::Make make_client, base::Random* random, base::Scope* scope)
+Router::Router(net::EventLoop* loop, RouterPart config, uint32_t id, Names* names, Share share,
+               Clients::Connect connect, base::Random* random, base::Scope* scope)
     : loop_(loop),
-      config_(config),
       random_(random),
       unbound_(scope->Labelled("service", "other")),
-      clients_(loop, std::move(make_client), scope, config.binding_cache),
-      binder_(loop, names, index, config, &clients_, scope,
+      clients_(loop, config, share, std::move(connect), random, scope),
+      binder_(loop, names, id, config, &clients_, scope,
               [this](call::Call* call, BoundNameEntry* name) { Route(call, name); }),
       sweep_(loop, [this] { Sweep(); }) {
+  Take(config);
   sweep_.Arm(kSweepEvery);
+}
+
+void Router::Take(const RouterPart& config) {
+  binding_timeout_ = config.router->binding_timeout;
+  keeps_headers_ = AnyWantsHeaders(config.router->client);
+}
+
+void Router::Reconfigure(const RouterPart& config) {
+  loop_->AssertInLoop();
+  Take(config);
+  binder_.Reconfigure(config);
+  clients_.Reconfigure(config);
 }
 
 void Router::Handle(call::Call* call) {
   auto found = binder_.Find(*call);
-  if (!found.ok()) {
-    unbound_.requests->Add();
-    const base::Status& status = found.status();
-    bool unnamed = status.code() == base::Code::kInvalid;
-    auto step = unnamed ? call::Step::kIdentify : call::Step::kBind;
-    unbound_.failures.Add(step, status.code());
-    std::string why = unnamed ? call->method + ": " + status.message() : status.message();
-    return call->Fail(step, base::Status(status.code(), why));
-  }
+  if (!found.ok()) return FailUnnamed(call, found.status());
   BoundNameEntry* name = *found;
   // What the header said is in the name now; it must not pin read memory while the call is in
-  // flight.
-  call->DropHeader();
+  // flight, unless a backend may want it.
+  if (keeps_headers_) {
+    call->header.reset();
+  } else {
+    call->DropHeader();
+  }
   call->name = name;
   call->logical = &name->shown;
   call->observer = this;
+  // For the name and its address together.
+  call->bind_deadline = loop_->Now() + binding_timeout_;
   const conf::ServiceOptions& service = name->service;
   if (!service.idempotent_methods.empty()) {
     call->idempotent = conf::IsIdempotent(service, call->method);
   }
   if (service.total_timeout) StartClock(call, *service.total_timeout);
   if (name->bound) return Route(call, name);
-  call->bind_deadline = loop_->Now() + config_.binding_timeout;
   binder_.Await(call, name);
+}
+
+void Router::FailUnnamed(call::Call* call, const base::Status& status) {
+  unbound_.requests->Add();
+  bool unnamed = status.code() == base::Code::kInvalid;
+  auto step = unnamed ? call::Step::kIdentify : call::Step::kBind;
+  unbound_.failures.Add(step, status.code());
+  std::string why = unnamed ? call->method + ": " + status.message() : status.message();
+  call->Fail(step, base::Status(status.code(), why));
 }
 
 void Router::StartClock(call::Call* call, base::Duration total) {
   if (!call->timer) {
     call->timer = std::make_unique<net::Timer>(loop_, [call] {
-      auto* name = NameOf(call);
-      call->TimeOut(base::Status(base::Code::kTimeout,
-                                 "no reply within " +
-                                     std::to_string(name->service.total_timeout->count()) +
-                                     " ms (totalTimeoutMs)"));
+      // Of the call: its name may have another one by now.
+      auto had = std::chrono::duration_cast<conf::Millis>(call->timer->at() - call->start);
+      call->TimeOut(
+          base::Status(base::Code::kTimeout,
+                       "no reply within " + std::to_string(had.count()) + " ms (totalTimeoutMs)"));
     });
   }
-  call->timer->Arm(total);
+  call->timer->ArmAt(call->start + total);
 }
 
 void Router::Route(call::Call* call, BoundNameEntry* name) {
@@ -89,14 +113,15 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
                       base::Status(base::Code::kRefused,
                                    "too many concrete names in use (bindingCache.clients)"));
   }
+  if (!picked.client->options.ttwitter) call->header_bytes.Clear();
+  call->dest = bound.leaves[static_cast<size_t>(leaf)].residual;
   call->client = picked.client;
   call->metrics = picked.metrics;
   call->concrete = &picked.client->client->id();
-  ++picked.client->users;
+  clients_.Use(picked.client);
   picked.client->metrics->pending->Add(1);
   picked.metrics->pending->Add(1);
   call->attempt_start = loop_->Now();
-  call->bind_deadline = call->attempt_start + config_.binding_timeout;
   picked.client->client->Dispatch(call);
 }
 

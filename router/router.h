@@ -10,33 +10,37 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "call/call.h"
-#include "conf/config.h"
 #include "net/event_loop.h"
 #include "router/binder.h"
 #include "router/clients.h"
 #include "router/names.h"
+#include "router/setup.h"
 
 namespace trestle::router {
 
 class Router final : public call::Handler, private call::Observer {
  public:
-  // `config`, `names` and `scope` (rt/LABEL) outlive it. `index`: which router of the
-  // configuration.
-  Router(net::EventLoop* loop, const conf::RouterConfig& config, uint32_t index, Names* names,
-         Clients::Make make_client, base::Random* random, base::Scope* scope);
+  // `names` and `scope` (rt/LABEL) outlive it. `id`: see Setup.
+  Router(net::EventLoop* loop, RouterPart config, uint32_t id, Names* names, Share share,
+         Clients::Connect connect, base::Random* random, base::Scope* scope);
 
   void Handle(call::Call* call) override;
+  // Calls in flight end by what held when they came.
+  void Reconfigure(const RouterPart& config);
   size_t names() const { return binder_.size(); }
   size_t clients() const { return clients_.size(); }
 
  private:
   void OnEnded(call::Call* call) override;
   void Route(call::Call* call, BoundNameEntry* name);
+  void FailUnnamed(call::Call* call, const base::Status& status);
   void StartClock(call::Call* call, base::Duration total);
   void Sweep();
+  void Take(const RouterPart& config);
 
   net::EventLoop* loop_;
-  const conf::RouterConfig& config_;
+  base::Duration binding_timeout_{};
+  bool keeps_headers_ = false;  // a backend may want them
   base::Random* random_;
   call::CallMetrics unbound_;  // calls of names that never led anywhere: rt/LABEL/service/other
   Clients clients_;

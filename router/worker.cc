@@ -3,98 +3,155 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "conf/options.h"
 #include "net/connector.h"
 #include "router/options.h"
 
 namespace trestle::router {
 
-Worker::Worker(const conf::Config& config, uint32_t index, uint32_t workers, Names* names,
-               base::MetricsTable* table, const base::Clock* clock, uint64_t seed)
-    : config_(config),
-      index_(index),
-      workers_(workers),
-      names_(names),
-      table_(table),
-      random_(seed + index),
-      loop_(clock) {}
+Worker::Worker(Share share, Names* names, base::MetricsTable* table, const base::Clock* clock,
+               uint64_t seed)
+    : share_(share), names_(names), table_(table), random_(seed + share.index), loop_(clock) {}
 
 Worker::~Worker() { Stop(); }
 
-void Worker::MakeRouter(size_t r, const std::vector<net::Address>& addresses) {
-  const conf::RouterConfig& config = config_.routers[r];
-  base::Scope* scope = table_->root()->Labelled("rt", config.label.value);
-  Served served;
-  served.router = std::make_unique<Router>(
-      &loop_, config, static_cast<uint32_t>(r), names_,
-      [this, &config](const naming::Path& id, base::Scope* client_scope) {
-        conf::ClientOptions options = conf::ResolveClient(config.client, id);
-        return std::make_unique<backend::Client>(
-            &loop_, id.Show(), ToBackendOptions(config_, config, options, index_, workers_),
-            std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options)),
-            &random_, client_scope);
-      },
-      &random_, scope);
-  for (size_t s = 0; s < config.servers.size(); s++) {
-    const net::Address& at = addresses[s];
-    base::Scope* server_scope =
-        scope->Labelled("server", at.Ip() + "/" + std::to_string(at.port()));
-    served.servers.push_back(std::make_unique<server::Server>(
-        &loop_, ToServerOptions(config_, config, config.servers[s], index_, workers_),
-        served.router.get(), server_scope));
-    served.servers.back()->on_closed = [this, r, s] {
-      connections_.fetch_sub(1, std::memory_order_relaxed);
-      if (on_closed) on_closed(r, s);
-    };
+void Worker::TakeOver(const Setup& setup) {
+  loop_.AssertInLoop();
+  std::set<uint32_t> wanted;
+  wanted_.clear();
+  for (const Setup::Router& router : setup.routers) {
+    wanted_.insert(router.id);
+    MakeRouter(setup, router);
+    for (const Setup::Server& server : router.servers) {
+      wanted.insert(server.id);
+      MakeServer(setup, router, server);
+    }
   }
-  served_.push_back(std::move(served));
+  std::vector<uint32_t> left;
+  for (const auto& [id, served] : servers_) {
+    if (!wanted.contains(id)) left.push_back(id);
+  }
+  for (uint32_t id : left) Retire(id);
+  DropRouters();
 }
 
-void Worker::Start(const std::vector<std::vector<net::Address>>& addresses) {
-  for (size_t r = 0; r < config_.routers.size(); r++) MakeRouter(r, addresses[r]);
+void Worker::MakeRouter(const Setup& setup, const Setup::Router& router) {
+  const RouterPart part{setup.config, router.config};
+  std::unique_ptr<Router>& known = routers_[router.id];
+  if (known) return known->Reconfigure(part);
+  known = std::make_unique<Router>(
+      &loop_, part, router.id, names_, share_,
+      [this](const conf::ClientOptions& options) {
+        return std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options));
+      },
+      &random_, table_->root()->Labelled("rt", router.config->label.value));
+}
+
+void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
+                        const Setup::Server& server) {
+  Served& served = servers_[server.id];
+  server::Options options =
+      ToServerOptions(*setup.config, *router.config, *server.config, share_.index, share_.workers);
+  served.sockets = ToSocketOptions(server.config->socket_options);
+  if (served.server) {
+    if (options == served.server->options()) return;
+    return served.server->Reconfigure(std::move(options));
+  }
+  base::Scope* scope =
+      table_->root()
+          ->Labelled("rt", router.config->label.value)
+          ->Labelled("server", server.address.Ip() + "/" + std::to_string(server.address.port()));
+  served.router = router.id;
+  served.admission = server.admission;
+  served.server = std::make_unique<server::Server>(&loop_, std::move(options),
+                                                   routers_.at(router.id).get(), scope);
+  served.server->on_closed = [this, id = server.id, admission = server.admission] {
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    if (admission->Leave() && on_room) on_room(id);
+  };
+}
+
+void Worker::Retire(uint32_t server) {
+  auto node = servers_.extract(server);
+  server::Server* leaving = node.mapped().server.get();
+  leaving_.insert(std::move(node));
+  leaving->Drain([this, server] { OnRetired(server); });
+}
+
+// Perhaps from within the server's own callback.
+void Worker::OnRetired(uint32_t server) {
+  if (over_) return;
+  auto node = leaving_.extract(server);
+  if (node.empty()) return;
+  loop_.DeleteLater(std::move(node.mapped().server));
+  DropRouters();
+  if (leaving_.empty() && servers_.empty() && drained_) std::exchange(drained_, nullptr)();
+}
+
+// Those that left the setup and have no server any more; so they have no call either.
+void Worker::DropRouters() {
+  std::set<uint32_t> needed = wanted_;
+  for (const auto& [id, served] : servers_) needed.insert(served.router);
+  for (const auto& [id, served] : leaving_) needed.insert(served.router);
+  for (auto it = routers_.begin(); it != routers_.end();) {
+    if (needed.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    // Not before its last server: both wait for the end of the turn, in this order.
+    loop_.DeleteLater(std::move(it->second));
+    loop_.Post([this, id = it->first] {
+      if (on_router_gone) on_router_gone(id);
+    });
+    it = routers_.erase(it);
+  }
+}
+
+void Worker::Start(const Setup& setup) {
+  TakeOver(setup);
   thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), ("worker-" + std::to_string(index_)).c_str());
+    pthread_setname_np(pthread_self(), ("worker-" + std::to_string(share_.index)).c_str());
     loop_.Run();
     over_ = true;
     // On this thread, since what it read into belongs to it.
-    for (Served& s : served_) s.servers.clear();
+    servers_.clear();
+    leaving_.clear();
     loop_.Poll();
-    served_.clear();
+    routers_.clear();
     loop_.Poll();
   });
 }
 
-void Worker::Accept(size_t router, size_t server, int descriptor, const net::Address& peer) {
+void Worker::Apply(std::shared_ptr<const Setup> setup) {
+  loop_.Post([this, setup = std::move(setup)] {
+    if (!over_) TakeOver(*setup);
+  });
+}
+
+void Worker::Accept(uint32_t server, int descriptor, const net::Address& peer) {
   connections_.fetch_add(1, std::memory_order_relaxed);
-  loop_.Post([this, router, server, descriptor, peer] {
-    if (over_) {  // it was handed over when the end had come
+  loop_.Post([this, server, descriptor, peer] {
+    auto served = servers_.find(server);
+    if (served == servers_.end()) {  // it was handed over when the end had come
       close(descriptor);
       connections_.fetch_sub(1, std::memory_order_relaxed);
       return;
     }
-    const conf::ServerConfig& config = config_.routers[router].servers[server];
-    served_[router].servers[server]->Accept(std::make_unique<net::TcpTransport>(
-        &loop_, descriptor, peer, ToSocketOptions(config.socket_options)));
+    served->second.server->Accept(
+        std::make_unique<net::TcpTransport>(&loop_, descriptor, peer, served->second.sockets));
   });
 }
 
 void Worker::Drain(std::function<void()> drained) {
-  loop_.Post([this, drained = std::move(drained)] {
-    auto left = std::make_shared<size_t>(1);
-    auto one_less = [left, drained] {
-      if (--*left == 0) drained();
-    };
-    for (Served& s : served_) {
-      for (auto& server : s.servers) {
-        ++*left;
-        server->Drain(one_less);
-      }
-    }
-    one_less();
+  loop_.Post([this, drained = std::move(drained)]() mutable {
+    std::vector<uint32_t> all;
+    for (const auto& [id, served] : servers_) all.push_back(id);
+    drained_ = std::move(drained);
+    for (uint32_t id : all) Retire(id);
+    if (leaving_.empty() && drained_) std::exchange(drained_, nullptr)();
   });
 }
 

@@ -135,6 +135,21 @@ TEST_F(BindingTest, WaitingEndsAtBindingTimeoutMs) {
   EXPECT_EQ(Ask("users:a"), "10.0.0.1:1") << "its binding went on meanwhile";
 }
 
+TEST_F(BindingTest, TheNameAndItsAddressHaveOneBindingTimeout) {
+  config_.binding_timeout = milliseconds(300);
+  namer_.Bind("users", naming::Addr::Pending());
+  namer_.Say("users", Says::kPending);
+  Start();
+  Client& client = NewClient();
+  client.Call("users:a");
+  Pass(milliseconds(200));
+  namer_.Say("users", Says::kBound);
+  Pass(milliseconds(99));
+  EXPECT_TRUE(client.Replies().empty());
+  Pass(milliseconds(1));
+  EXPECT_TRUE(Answer(client).starts_with("trestle: balance: /svc/users/a: "));
+}
+
 TEST_F(BindingTest, FallbackDoesNotAnswerForWhatIsUnknown) {
   config_.dtab.value = D("/svc => /#/fs/other | /#/fs/users");
   namer_.Say("other", Says::kPending);

@@ -315,6 +315,45 @@ TEST_F(BoundsTest, DtabsOfRequestsAreBoundedByTheirTextToo) {
   EXPECT_LE(router_->names(), 17u);
 }
 
+TEST_F(BoundsTest, NamesThatAreNotBoundYetHaveABoundOfTheirOwn) {
+  config_.binding_cache.pending = 2;
+  config_.binding_timeout = milliseconds(100);
+  for (const char* label : {"s0", "s1", "s2", "s3"}) namer_.Say(label, Says::kPending);
+  Start();
+  EXPECT_EQ(Ask("a"), "10.0.0.1:1");
+  Client& first = NewClient();
+  first.Call("s0");
+  Client& second = NewUpgradedClient();
+  thrift::RequestHeader header;
+  header.delegations.push_back({"/svc/x", "/#/fs/s1"});
+  second.CallWith(header, "x");
+  Settle();
+  const char* kOver = "too many names not bound yet (bindingCache.pending)";
+  EXPECT_EQ(Ask("s2"), std::string("trestle: bind: /svc/s2: ") + kOver);
+  EXPECT_EQ(AskLocal("/#/fs/s3"), std::string("trestle: bind: /svc/x: ") + kOver);
+  EXPECT_EQ(Ask("a"), "10.0.0.1:1") << "what is known goes on";
+  Client& same = NewClient();
+  same.Call("s0");  // one that is waited for already
+  namer_.Bind("s0", {1});
+  Serve();
+  EXPECT_EQ(same.Replies().size(), 1u);
+  EXPECT_EQ(Ask("b"), "10.0.0.1:1") << "there is room again";
+  Pass(milliseconds(100));
+  EXPECT_EQ(second.Replies().size(), 1u) << "its time is over";
+  EXPECT_FALSE(namer_.held("s1")) << "nobody waits for the dtab of that request any more";
+  for (const char* label : {"s2", "s3", "s2"}) {
+    Client& client = NewClient();
+    client.Call(label);
+    Pass(milliseconds(100));
+    EXPECT_EQ(Answer(client), "trestle: bind: /svc/" + std::string(label) +
+                                  ": not resolved within 100 ms (bindingTimeoutMs)");
+  }
+  Client& last = NewClient();
+  last.Call("s1");
+  Settle();
+  EXPECT_TRUE(last.Replies().empty()) << "those that nobody waits for give way";
+}
+
 TEST_F(BoundsTest, ScopesOfNamesAreNotMadeForWhatLedNowhere) {
   Start();
   for (int i = 0; i < 10; i++) Ask("nobody" + std::to_string(i));

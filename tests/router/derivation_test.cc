@@ -18,11 +18,14 @@ class DerivationTest : public ::testing::Test {
  protected:
   DerivationTest() { set_.entries.push_back({P("/#/fs"), &namer_}); }
   void Ask(std::string_view dtab, std::string_view path, base::Duration patience) {
-    Derive(&loop_, &set_, D(dtab), P(path), patience, [this](auto tree) {
+    derivations_->Derive(Set(), D(dtab), P(path), patience, [this](auto tree) {
       EXPECT_FALSE(tree_) << "answered twice";
       tree_ = std::move(tree);
     });
     tests::Settle(&loop_);
+  }
+  std::shared_ptr<const naming::NamerSet> Set() const {
+    return std::make_shared<naming::NamerSet>(set_);
   }
   void Pass(base::Duration time) {
     clock_.Advance(time);
@@ -39,6 +42,7 @@ class DerivationTest : public ::testing::Test {
   FakeNamer namer_;
   naming::NamerSet set_;
   std::optional<base::Result<naming::DelegateTree>> tree_;
+  std::unique_ptr<Derivations> derivations_ = std::make_unique<Derivations>(&loop_);
 };
 
 constexpr const char* kDtab = "/svc => /#/fs | /#/fs/other ; /svc/x => !";
@@ -95,8 +99,8 @@ TEST_F(DerivationTest, AnswersThePage) {
   std::optional<net::HttpReply> reply;
   auto ask = [&](std::string_view path) {
     reply.reset();
-    AnswerDelegate(&loop_, &set_, D(kDtab), P(path),
-                   [&reply](net::HttpReply r) { reply = std::move(r); });
+    derivations_->Answer(Set(), D(kDtab), P(path),
+                         [&reply](net::HttpReply r) { reply = std::move(r); });
     tests::Settle(&loop_);
   };
   namer_.Bind("users", {1});
@@ -110,6 +114,21 @@ TEST_F(DerivationTest, AnswersThePage) {
   Pass(std::chrono::seconds(2));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->status, 503);
+}
+
+TEST_F(DerivationTest, WhatIsNotAnsweredGoesWithIt) {
+  namer_.Say("users", Says::kPending);
+  auto namers = Set();
+  std::weak_ptr<const naming::NamerSet> held = namers;
+  derivations_->Derive(std::move(namers), D(kDtab), P("/svc/users"), milliseconds(100),
+                       [](auto) { FAIL() << "nobody asks any more"; });
+  EXPECT_EQ(derivations_->waiting(), 1u);
+  EXPECT_FALSE(held.expired());
+  derivations_.reset();
+  EXPECT_TRUE(held.expired());
+  EXPECT_FALSE(namer_.held("users"));
+  namer_.Bind("users", {1});
+  Pass(milliseconds(1000));
 }
 
 }  // namespace

@@ -45,19 +45,35 @@ class RouterTest : public ::testing::Test {
   // After the configuration was set.
   void Start() {
     base::Scope* scope = metrics_.NewTable()->root()->Labelled("rt", "thr");
-    names_ = std::make_unique<Names>(&control_, &set_, std::vector{config_.dtab.value},
-                                     metrics_.NewTable()->root()->Child("names"));
-    auto make = [this](const naming::Path& id, base::Scope* client_scope) {
-      return std::make_unique<backend::Client>(
-          &worker_, id.Show(),
-          ToBackendOptions({}, config_, conf::ResolveClient(config_.client, id), 0, 1),
-          std::make_unique<MemoryConnector>(&worker_, &backends_), &random_, client_scope);
-    };
-    router_ = std::make_unique<Router>(&worker_, config_, 0, names_.get(), make, &random_, scope);
     if (config_.servers.empty()) config_.servers.emplace_back();
+    const RouterPart part = Part();
+    names_ = std::make_unique<Names>(&control_, std::make_shared<naming::NamerSet>(set_),
+                                     Names::BaseDtabs{{0, config_.dtab.value}},
+                                     metrics_.NewTable()->root()->Child("names"));
+    auto connect = [this](const conf::ClientOptions& options) {
+      ++connectors_;
+      last_sockets_ = options.socket_options;
+      return std::make_unique<MemoryConnector>(&worker_, &backends_);
+    };
+    router_ = std::make_unique<Router>(&worker_, part, 0, names_.get(), Share{}, connect, &random_,
+                                       scope);
     server_ = std::make_unique<server::Server>(
-        &worker_, ToServerOptions({}, config_, config_.servers[0], 0, 1), router_.get(),
-        scope->Labelled("server", "127.0.0.1/4114"));
+        &worker_, ToServerOptions(*part.whole, *part.router, part.router->servers[0], 0, 1),
+        router_.get(), scope->Labelled("server", "127.0.0.1/4114"));
+  }
+  // config_ as it is now, as a file that was read.
+  RouterPart Part() const {
+    auto whole = std::make_shared<conf::Config>();
+    whole->routers.push_back(config_);
+    return {whole, &whole->routers[0]};
+  }
+  // Goes over to config_ and set_ as they are now.
+  void Reload() {
+    const RouterPart part = Part();
+    names_->Reconfigure(std::make_shared<naming::NamerSet>(set_), {{0, config_.dtab.value}});
+    router_->Reconfigure(part);
+    server_->Reconfigure(ToServerOptions(*part.whole, *part.router, part.router->servers[0], 0, 1));
+    Settle();
   }
   // As a worker stops.
   void Stop() {
@@ -156,6 +172,8 @@ class RouterTest : public ::testing::Test {
   naming::NamerSet set_;
   Backends backends_;
   conf::RouterConfig config_;
+  int connectors_ = 0;  // how many were made
+  conf::SocketOptions last_sockets_;
   std::unique_ptr<Names> names_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<server::Server> server_;

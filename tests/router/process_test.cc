@@ -4,77 +4,10 @@
 
 #include <gtest/gtest.h>
 
-#include <future>
-#include <optional>
-
-#include "tests/router/fakes.h"
-#include "tests/router/sockets.h"
+#include "tests/router/process_fixture.h"
 
 namespace trestle::router::testing {
 namespace {
-
-class ProcessTest : public ::testing::Test {
- protected:
-  ProcessTest() {
-    set_.entries.push_back({P("/#/fs"), &namer_});
-    config_.workers = 2;
-    config_.admin.port.value = 0;
-    config_.routers.emplace_back();
-    router().label.value = "thr";
-    router().dtab.value = D("/svc => /#/fs/users");
-    router().servers.emplace_back();
-    router().servers[0].port.value = 0;
-    SetBackend(first_);
-  }
-  ~ProcessTest() override {
-    if (!control_.joinable()) return;
-    Drain();
-    Drain();
-    control_.join();
-  }
-
-  conf::RouterConfig& router() { return config_.routers[0]; }
-  void SetBackend(const ThreadedBackend& backend) {
-    namer_.Bind("users", naming::Addr::Bound({{"127.0.0.1", backend.port()}}));
-  }
-  base::Status Start() {
-    std::promise<base::Status> started;
-    control_ = std::thread([this, &started] {
-      Process process(&loop_, config_, &set_, "test");
-      base::Status status = process.Start();
-      const bool ok = status.ok();
-      if (ok) port_ = process.addresses().at(0).port();
-      process_ = &process;
-      started.set_value(std::move(status));
-      if (ok) loop_.Run();
-    });
-    return started.get_future().get();
-  }
-  // Runs `work` on the control loop and waits for it.
-  void InControl(const std::function<void()>& work) {
-    std::promise<void> done;
-    loop_.Post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  // Not waited for: the loop may end with it.
-  void Drain() {
-    loop_.Post([this] { process_->Drain(); });
-  }
-  void Join() { control_.join(); }
-
-  base::SystemClock clock_;
-  ThreadedBackend first_{"first"}, second_{"second"};
-  net::EventLoop loop_{&clock_};
-  FakeNamer namer_;
-  naming::NamerSet set_;
-  conf::Config config_;
-  Process* process_ = nullptr;
-  uint16_t port_ = 0;
-  std::thread control_;
-};
 
 TEST_F(ProcessTest, ServesCallsAndDrains) {
   ASSERT_TRUE(Start().ok());
@@ -197,16 +130,24 @@ TEST_F(ProcessTest, ATakenAdminPortToo) {
 // A connection that was handed over just before the end must not find the servers gone.
 TEST_F(ProcessTest, AWorkerThatEndsClosesWhatComesTooLate) {
   base::Metrics metrics;
-  Names names(&loop_, &set_, {router().dtab.value}, metrics.NewTable()->root());
-  Worker worker(config_, 0, 1, &names, metrics.NewTable(), &clock_, 1);
+  Names names(&loop_, std::make_shared<naming::NamerSet>(set_), {{1, router().dtab.value}},
+              metrics.NewTable()->root());
+  auto config = std::make_shared<conf::Config>(config_);
+  auto admission = std::make_shared<Admission>(1);
+  const conf::RouterConfig& r = config->routers[0];
+  trestle::router::Setup setup{
+      config, {{1, &r, {{5, &r.servers[0], *net::Address::Parse("127.0.0.1", 1), admission}}}}};
+  Worker worker(Share{}, &names, metrics.NewTable(), &clock_, 1);
   int one[2], late[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, one), 0);
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, late), 0);
-  worker.on_closed = [&](size_t, size_t) {
-    if (late[0] >= 0) worker.Accept(0, 0, std::exchange(late[0], -1), net::Address());
+  worker.on_room = [&](uint32_t server) {
+    EXPECT_EQ(server, 5u);
+    if (late[0] >= 0) worker.Accept(5, std::exchange(late[0], -1), net::Address());
   };
-  worker.Start({{*net::Address::Parse("127.0.0.1", 1)}});
-  worker.Accept(0, 0, one[0], net::Address());
+  admission->Enter();
+  worker.Start(setup);
+  worker.Accept(5, one[0], net::Address());
   worker.Stop();  // closes the first one; that hands over the second
   char byte;
   EXPECT_EQ(read(late[1], &byte, 1), 0) << "the end of the stream";
