@@ -5,6 +5,7 @@
 #include <new>
 
 #include "tests/thrift/bytes.h"
+#include "thrift/buffered.h"
 #include "thrift/frame.h"
 #include "thrift/ttwitter.h"
 
@@ -65,10 +66,32 @@ TEST(Allocation, NoneForAFrameAndItsEnvelope) {
   }
 }
 
+// In pieces too: only an envelope that lies in two of them is put together.
+TEST(Allocation, NoneForABufferedMessageThatComesInPieces) {
+  const std::string message =
+      Hex("80010001 00000004 6563686f 00000007 0f0001 0c 00000001 0b0001 00000002 6869 00 00");
+  base::Slice pieces[] = {base::Slice::Copy(message.substr(0, 17)),
+                          base::Slice::Copy(message.substr(17, 13)),
+                          base::Slice::Copy(message.substr(30))};
+  BufferedDecoder decoder(Protocol::kBinary, 1000);
+  base::Buffer in;
+  base::Buffer out;
+  const size_t before = allocations;
+  Outcome outcome = Outcome::kOk;
+  for (const base::Slice& piece : pieces) {
+    in.Append(piece);
+    outcome = decoder.Next(&in, false, &out);
+  }
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(outcome, Outcome::kOk);
+  EXPECT_EQ(out.size(), message.size());
+}
+
 TEST(Allocation, AHeaderReadAgainReusesItsLists) {
   RequestHeader header;
   header.contexts.resize(10, {"key", "value"});
   header.delegations.resize(10, {"/a", "/b"});
+  header.unknown.resize(10, {{Type::kByte, 99, false}, "x"});
   std::string bytes;
   EncodeRequestHeader(Protocol::kBinary, header, &bytes);
   RequestHeader read;
@@ -79,6 +102,7 @@ TEST(Allocation, AHeaderReadAgainReusesItsLists) {
   EXPECT_EQ(allocations, before);
   EXPECT_EQ(outcome, Outcome::kOk);
   EXPECT_EQ(read.contexts.size(), 10u);
+  EXPECT_EQ(read.unknown.size(), 10u);
 }
 
 }  // namespace
