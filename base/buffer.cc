@@ -158,7 +158,7 @@ void Buffer::Prepend(Slice slice) {
   ++count_;
 }
 
-void Buffer::TrimFront(size_t n) {
+void Buffer::TrimSlices(size_t n) {
   assert(n <= size_);
   size_ -= n;
   while (n > 0) {
@@ -178,7 +178,7 @@ void Buffer::TrimFront(size_t n) {
   if (count_ == 0) head_ = 0;
 }
 
-Buffer Buffer::Split(size_t n) {
+Buffer Buffer::SplitSlices(size_t n) {
   assert(n <= size_);
   if (n == size_) return std::move(*this);
   Buffer out;
@@ -203,14 +203,25 @@ Buffer Buffer::Split(size_t n) {
 
 Buffer Buffer::Share() const {
   Buffer out;
-  for (uint32_t i = 0; i < count_; i++) out.Append(at_[head_ + i]);
+  if (count_ > kInline) {
+    for (uint32_t i = 0; i < count_; i++) out.Append(at_[head_ + i]);
+    return out;
+  }
+  for (uint32_t i = 0; i < count_; i++) {
+    const Slice& from = at_[head_ + i];
+    from.block_->Ref();
+    out.inline_[i].block_ = from.block_;
+    out.inline_[i].data_ = from.data_;
+    out.inline_[i].size_ = from.size_;
+  }
+  out.count_ = count_;
+  out.size_ = size_;
   return out;
 }
 
-char* Buffer::Front(size_t n) {
+char* Buffer::JoinFront(size_t n) {
   assert(n <= size_);
   if (n == 0) return nullptr;
-  if (at_[head_].size_ >= n) return at_[head_].data_;
   Block* block = Block::New(static_cast<uint32_t>(n));
   CopyOut(0, block->data(), n);
   Slice whole(block, block->data(), static_cast<uint32_t>(n));

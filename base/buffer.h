@@ -115,14 +115,34 @@ class Buffer {
   void Append(Buffer&& other);
   void Prepend(Slice slice);
   // Drops the first `n` bytes; n <= size().
-  void TrimFront(size_t n);
+  void TrimFront(size_t n) {
+    Slice& first = at_[head_];
+    if (first.size_ <= n) return TrimSlices(n);
+    first.data_ += n;
+    first.size_ -= static_cast<uint32_t>(n);
+    size_ -= n;
+  }
   // Cuts the first `n` bytes off and gives them; n <= size().
-  Buffer Split(size_t n);
+  Buffer Split(size_t n) {
+    Slice& first = at_[head_];
+    if (n == 0 || first.size_ <= n) return SplitSlices(n);
+    Buffer out;
+    first.block_->Ref();
+    out.inline_[0].block_ = first.block_;
+    out.inline_[0].data_ = first.data_;
+    out.inline_[0].size_ = static_cast<uint32_t>(n);
+    out.count_ = 1;
+    out.size_ = n;
+    first.data_ += n;
+    first.size_ -= static_cast<uint32_t>(n);
+    size_ -= n;
+    return out;
+  }
   // Another Buffer on the same bytes; neither may write into them afterwards.
   Buffer Share() const;
   // The first `n` bytes in one piece, writable by the owner of the frame; copies them into one
   // Block only when they are not. n <= size(). The pointer holds until the Buffer changes.
-  char* Front(size_t n);
+  char* Front(size_t n) { return n > 0 && at_[head_].size_ >= n ? at_[head_].data_ : JoinFront(n); }
   // A copy of all bytes.
   std::string ToString() const;
   // Copies up to `n` bytes from offset `at`; gives how many.
@@ -154,6 +174,9 @@ class Buffer {
     o->size_ = 0;
   }
   void TakeMemory(Buffer* o);
+  void TrimSlices(size_t n);
+  Buffer SplitSlices(size_t n);
+  char* JoinFront(size_t n);
   void DropAll();
   void Release();
   void Reserve();

@@ -45,13 +45,6 @@ typename Map::mapped_type::element_type* FindOrMake(Map* map, std::string_view n
 
 }  // namespace
 
-uint32_t Histogram::BucketOf(uint64_t value) {
-  if (value < 16) return static_cast<uint32_t>(value);
-  auto exponent = static_cast<uint32_t>(std::bit_width(value)) - 1;
-  auto eighth = static_cast<uint32_t>(value >> (exponent - 3)) & 7;
-  return std::min(16 + 8 * (exponent - 4) + eighth, kBuckets - 1);
-}
-
 uint64_t Histogram::LowerBound(uint32_t bucket) {
   if (bucket < 16) return bucket;
   uint32_t exponent = 4 + (bucket - 16) / 8;

@@ -11,8 +11,10 @@
 // of labelled scopes, a new label value gets the shared series "other". Counters never go back.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -63,7 +65,12 @@ class Histogram {
     b.store(b.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     sum_.store(sum_.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
   }
-  static uint32_t BucketOf(uint64_t value);
+  static uint32_t BucketOf(uint64_t value) {
+    if (value < 16) return static_cast<uint32_t>(value);
+    auto exponent = static_cast<uint32_t>(std::bit_width(value)) - 1;
+    auto eighth = static_cast<uint32_t>(value >> (exponent - 3)) & 7;
+    return std::min(16 + 8 * (exponent - 4) + eighth, kBuckets - 1);
+  }
   // The least value that falls into the bucket.
   static uint64_t LowerBound(uint32_t bucket);
   uint64_t bucket(uint32_t i) const { return buckets_[i].load(std::memory_order_relaxed); }
