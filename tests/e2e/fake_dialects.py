@@ -124,6 +124,12 @@ class GatheringBackend(FakeBackend):
         self.waiting = {}
         super().__init__(name, protocol, **more)
 
+    def held(self):
+        """The most calls that wait on one of the connections that there are."""
+        with self.lock:
+            live = [self.waiting.get(connection, []) for connection in self.connections]
+        return max(map(len, live), default=0)
+
     def do_gather(self, connection, message):
         waiting = self.waiting.setdefault(connection, [])
         waiting.append(message)
