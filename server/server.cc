@@ -11,9 +11,10 @@ namespace trestle::server {
 namespace {
 
 constexpr size_t kMaxFreeCalls = 1024;
-// How often it is looked whether those held back can go on, and about how many bytes each of them
-// may then bring with its next read.
+// How often it is looked whether those held back can go on, how often whether anybody holds memory
+// for nothing, and about how many bytes one may bring with its next read.
 constexpr auto kLookAgain = std::chrono::milliseconds(10);
+constexpr auto kLookAtAll = std::chrono::seconds(1);
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr auto kLogEvery = std::chrono::seconds(10);
 
@@ -42,7 +43,7 @@ Server::Server(net::EventLoop* loop, Options options, call::Handler* handler, ba
       options_(std::move(options)),
       handler_(handler),
       metrics_(scope),
-      look_again_(loop, [this] { LetOn(); }) {}
+      look_again_(loop, [this] { OnLookAgain(); }) {}
 
 Server::~Server() {
   CloseAll();
@@ -74,6 +75,10 @@ void Server::HoldBack(ThriftSession* session) {
   session->held_back_ = true;
   session->held_at_ = held_back_.insert(held_back_.end(), session);
   metrics_.held_back->Add(1);
+  LookAgain();
+}
+
+void Server::LookAgain() {
   if (!look_again_.armed()) look_again_.Arm(kLookAgain);
 }
 
@@ -84,17 +89,22 @@ void Server::Free(ThriftSession* session) {
   metrics_.held_back->Add(-1);
 }
 
-// Only as many as may bring what there is room for: all at once would fill it in one turn.
-void Server::LetOn() {
+void Server::OnLookAgain() {
   const size_t bound = options_.max_buffered_bytes / 4 * 3;
   const size_t held = base::Block::BytesOnThread();
+  // Only as many as may bring what there is room for: all at once would fill it in one turn.
   size_t most = held <= bound ? (bound - held) / kReadBytes + 1 : 0;
   for (most = std::min(most, held_back_.size()); most > 0 && !held_back_.empty(); most--) {
     ThriftSession* session = held_back_.front();
     Free(session);
     session->OnMemory();
   }
-  if (!held_back_.empty()) look_again_.Arm(kLookAgain);
+  // Clients that do not take their replies hear of nothing: they are looked at.
+  if (tight() && loop_->Now() >= all_looked_at_ + kLookAtAll) {
+    all_looked_at_ = loop_->Now();
+    for (ThriftSession* s : sessions_) s->OnTight();
+  }
+  if (tight() || !held_back_.empty()) LookAgain();
 }
 
 void Server::Remove(ThriftSession* session) {

@@ -77,9 +77,11 @@ class Server {
   // `session` reads no more until OnMemory; in the order of coming. Free() takes it back.
   void HoldBack(ThriftSession* session);
   void Free(ThriftSession* session);
+  // Memory is short: looks from time to time who can go on, and who holds some for nothing.
+  void LookAgain();
 
  private:
-  void LetOn();
+  void OnLookAgain();
 
   net::EventLoop* loop_;
   Options options_;
@@ -89,7 +91,8 @@ class Server {
   std::vector<std::unique_ptr<call::Call>> free_calls_;
   uint32_t calls_ = 0;
   std::list<ThriftSession*> held_back_;
-  net::Timer look_again_;  // while some are held back
+  net::Timer look_again_;  // while memory is short, or some are still held back
+  base::TimePoint all_looked_at_{};
   base::Counter* dialects_[2][2] = {};
   bool draining_ = false;
   std::function<void()> drained_;

@@ -139,7 +139,10 @@ void ThriftSession::Begin(std::unique_ptr<call::Call> call) {
     c->request_body.source = this;
   }
   const char* refused = nullptr;
-  if (server_->full()) refused = "over maxBufferedBytes";
+  if (server_->full()) {
+    refused = "over maxBufferedBytes";
+    server_->LookAgain();
+  }
   if (!server_->Admit()) refused = "over maxConcurrentRequests of this server";
   if (refused) {
     m.refused->Add();

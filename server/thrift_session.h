@@ -34,6 +34,8 @@ class ThriftSession final : private net::Connection::Owner,
   void OnReconfigured();
   // Reads on, if nothing else holds it back: there is memory again.
   void OnMemory();
+  // Memory is short: if it stands still, it may not hold any for long.
+  void OnTight() { WatchGaps(); }
   // Serves what is in flight, then closes.
   void Drain();
   // Closes now; calls are cancelled.

@@ -156,9 +156,9 @@ bool ThriftSession::Receiving() const {
   return body_rest_ > 0 || (partial_ && (!connection_.paused() || held_back_));
 }
 
-// The client is to take bytes that somebody waits for: the rest of a large reply, or memory.
+// The client is to take bytes that others wait for: the rest of a large reply, or their memory.
 bool ThriftSession::Sending() const {
-  return connection_.unsent() > 0 && (replying_ || held_back_);
+  return connection_.unsent() > 0 && (replying_ || server_->tight());
 }
 
 void ThriftSession::WatchGaps() {

@@ -202,6 +202,37 @@ TEST_F(BudgetTest, AClientThatDoesNotReadHoldsMemoryOnlySoLongWhenItIsShort) {
   EXPECT_EQ(server().connections(), 0u);
 }
 
+TEST_F(BudgetTest, ClientsThatDoNotReadDoNotStopTheOthersForEver) {
+  // Each of them within its own bound, and not one event comes from them.
+  options_.max_buffered_bytes = 4 << 20;
+  for (size_t each : {550'000, 700'000}) {
+    for (int i = 0; i < 6; i++) {
+      Client& client = Connect(100);
+      Send(client, CallFrame("m", 1));
+      ASSERT_EQ(handler_.open.size(), 1u);
+      handler_.Reply(handler_.Take(), std::string(each, 'r'));
+      Settle(&loop_);
+    }
+    const bool full = each > 600'000;
+    Client& other = Connect();
+    Send(other, CallFrame("a", 1) + CallFrame("b", 2));
+    EXPECT_EQ(handler_.open.size(), full ? 0u : 2u);
+    if (!full) Send(other, CallFrame("c", 3));
+    for (int i = 0; i < 30; i++) Advance(seconds(1));
+    if (full) Send(other, CallFrame("c", 3));
+    EXPECT_LT(server().connections(), 7u);
+    EXPECT_LE(base::Block::BytesOnThread(), 3u << 20);
+    EXPECT_EQ(Gauge("held_back"), 0);
+    EXPECT_EQ(handler_.open.size(), full ? 1u : 3u);
+    while (!handler_.open.empty()) handler_.ReplyNext();
+    EXPECT_EQ(Shown(Replies(other)), full ? "a/1! b/2! c/3" : "a/1 b/2 c/3");
+    clients_.clear();
+    Settle(&loop_);
+    server_.reset();
+    Settle(&loop_);
+  }
+}
+
 TEST_F(BudgetTest, ThoseHeldBackGoOnAFewAtATime) {
   options_.max_buffered_bytes = 4 << 20;
   Fill((3 << 20) - 400'000);
