@@ -30,12 +30,15 @@ CLOSES = {
 }
 
 
-class BadBytes(RouterTest):
+class BadBytes:
+    told = {}  # what the server knows of its clients
+    closes = CLOSES
+
     @classmethod
     def configure(cls):
         cls.users = cls.backend(FakeBackend("users"))
         router = Router([{"protocol": "thrift", "dtab": "/svc => /#/io.l5d.fs/users",
-                          "servers": [{}]}])
+                          "servers": [{**cls.told}], "thriftProtocol": "binary"}])
         router.write("users", cls.users.port)
         return router
 
@@ -53,7 +56,7 @@ class BadBytes(RouterTest):
         self.assertEqual(self.neighbour.text("after"), "users after")
 
     def test_each_closes_its_connection(self):
-        for what, data in CLOSES.items():
+        for what, data in self.closes.items():
             with self.subTest(what):
                 client = self.client()
                 client.send_bytes(data)
@@ -61,7 +64,7 @@ class BadBytes(RouterTest):
                 self.assertEqual(self.neighbour.text("get"), "users get")
 
     def test_calls_before_them_are_answered(self):
-        for what, data in CLOSES.items():
+        for what, data in self.closes.items():
             with self.subTest(what):
                 client = self.client()
                 good = client.framed(wire.CALL, "get", 1) + client.framed(wire.CALL, "get", 2)
@@ -108,6 +111,58 @@ class BadBytes(RouterTest):
                 client.send_bytes(changed)
                 client.finish_sending()
                 # Whatever comes back is a whole message, or the end.
+                try:
+                    while True:
+                        client.receive()
+                except Closed:
+                    pass
+
+
+class FramedIsTold(BadBytes, RouterTest):
+    told = {"thriftFramed": True}
+
+
+class FramedIsGuessed(BadBytes, RouterTest):
+    pass
+
+
+class BufferedIsTold(BadBytes, RouterTest):
+    """What is wrong where nothing is framed."""
+
+    told = {"thriftFramed": False}
+    closes = {
+        **{what: data for what, data in CLOSES.items() if "length" in what or "GiB" in what},
+        "framed": wire.frame(wire.Binary.message(wire.CALL, "get", 1)),
+        "compact where binary is spoken": wire.Compact.message(wire.CALL, "get", 1),
+        "a type that is none": wire.Binary.message(wire.CALL, "get", 1)[:-1] + b"\x63\0\1",
+        "a string of negative length": wire.Binary.message(wire.CALL, "get", 1)[:-1] +
+                                       b"\x0b\0\1\xff\xff\xff\xff",
+        "a list of 2^31 structs": wire.Binary.message(wire.CALL, "get", 1)[:-1] +
+                                  b"\x0f\0\1\x0c\x7f\xff\xff\xff",
+        "a string over the bound": wire.Binary.message(wire.CALL, "get", 1)[:-1] +
+                                   b"\x0b\0\1" + struct.pack(">i", MAX_FRAME + 1),
+        "structs without end": wire.Binary.message(wire.CALL, "get", 1)[:-1] + b"\x0c\0\1" * 100,
+    }
+
+    def client(self):
+        client = Client(self.router.port, buffered=True)
+        self.addCleanup(client.close)
+        return client
+
+    test_a_frame_of_the_largest_size = None
+    test_bad_bytes_are_logged_with_a_reason = None
+    test_half_a_frame_and_silence_hurts_nobody = None
+
+    def test_random_changes_of_a_good_frame(self):
+        chance = random.Random(3)
+        good = bytearray(self.client().framed(wire.CALL, "get", 1, [(1, "string", "argument")]))
+        for _ in range(300):
+            changed = bytearray(good)
+            for _ in range(chance.randint(1, 4)):
+                changed[chance.randrange(len(good))] = chance.randrange(256)
+            with Client(self.router.port, buffered=True) as client:
+                client.send_bytes(changed)
+                client.finish_sending()
                 try:
                     while True:
                         client.receive()
