@@ -130,6 +130,9 @@ class ThriftSession final : private net::Connection::Owner,
   std::optional<base::TimePoint> NextTime();
   void CheckAttempts();
   void CheckBody();
+  // A request that is not held whole is not written whole.
+  bool Sending() { return uploading_ || (alone_ && in_flight_.unwritten()); }
+  void NoteSent();
   base::Status AttemptOver(const char* what) const;
 
   // --- messages that are not held whole (thrift_session_body.cc) ---

@@ -20,6 +20,7 @@ void ThriftSession::AskForBody() {
   Entry* e = in_flight_.oldest();
   call::Call* call = e ? e->call : nullptr;
   if (!call || connection_.sent() <= e->begin) return;
+  NoteSent();
   if (!call->request_body.sink) {
     call->request_body.sink = this;
     call->request.Clear();

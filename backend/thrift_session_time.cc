@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 
 void ThriftSession::OnTimer() {
   if (dead_) return;
-  if (uploading_ || downloading_) {
+  if (Sending() || downloading_) {
     CheckBody();
   } else if (options_.attempt_timeout) {
     CheckAttempts();
@@ -31,7 +31,7 @@ void ThriftSession::ArmTimer() {
 
 std::optional<base::TimePoint> ThriftSession::NextTime() {
   // While we do not read, the backend's silence is ours.
-  if (uploading_ || (downloading_ && !connection_.paused())) {
+  if (Sending() || (downloading_ && !connection_.paused())) {
     return moved_ + options_.body_idle_timeout;
   }
   if (downloading_ || !options_.attempt_timeout) return std::nullopt;
@@ -74,10 +74,15 @@ void ThriftSession::CheckAttempts() {
   if (!dead_ && Deserted()) Die();
 }
 
+// While output waits, only some of its progress is told.
+void ThriftSession::NoteSent() {
+  if (connection_.sent() != std::exchange(moved_sent_, connection_.sent())) moved_ = loop_->Now();
+}
+
 void ThriftSession::CheckBody() {
   const base::TimePoint now = loop_->Now();
-  if (connection_.paused() && !uploading_) moved_ = now;
-  if (connection_.sent() != std::exchange(moved_sent_, connection_.sent())) moved_ = now;
+  if (connection_.paused() && !Sending()) moved_ = now;
+  NoteSent();
   if (now - moved_ < options_.body_idle_timeout) return;
   auto ms = duration_cast<milliseconds>(options_.body_idle_timeout);
   const std::string bound = " for " + std::to_string(ms.count()) + " ms (bodyIdleTimeoutMs)";
