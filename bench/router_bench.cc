@@ -40,22 +40,25 @@ class OneAddress final : public naming::Namer {
 class Stage {
  public:
   explicit Stage(int64_t names) {
-    namers_.entries.push_back({*naming::Path::Parse("/#/one"), &namer_});
-    config_.dst_prefix = *naming::Path::Parse("/thrift");
-    config_.thrift_method_in_dst = true;
-    config_.client.entries.emplace_back();
-    config_.service.entries.emplace_back();
+    auto namers = std::make_shared<naming::NamerSet>();
+    namers->entries.push_back({*naming::Path::Parse("/#/one"), &namer_});
+    auto config = std::make_shared<conf::Config>();
+    config->routers.emplace_back();
+    conf::RouterConfig& router = config->routers[0];
+    router.dst_prefix = *naming::Path::Parse("/thrift");
+    router.thrift_method_in_dst = true;
+    router.client.entries.emplace_back();
+    router.service.entries.emplace_back();
+    const RouterPart part{config, &router};
     base::Scope* scope = table_.root()->Labelled("rt", "bench");
-    names_ = std::make_unique<Names>(&control_, &namers_,
-                                     std::vector{*naming::Dtab::Parse("/thrift => /#/one")},
-                                     table_.root()->Child("names"));
-    auto make = [this](const naming::Path& id, base::Scope* client) {
-      return std::make_unique<backend::Client>(&worker_, id.Show(), backend::Options{},
-                                               std::make_unique<bench::NoConnector>(), &random_,
-                                               client);
-    };
-    clients_ = std::make_unique<Clients>(&worker_, make, scope, config_.binding_cache);
-    binder_ = std::make_unique<Binder>(&worker_, names_.get(), 0, config_, clients_.get(), scope,
+    names_ = std::make_unique<Names>(
+        &control_, namers, Names::BaseDtabs{{0, *naming::Dtab::Parse("/thrift => /#/one")}},
+        table_.root()->Child("names"));
+    clients_ = std::make_unique<Clients>(
+        &worker_, part, Share{},
+        [](const conf::ClientOptions&) { return std::make_unique<bench::NoConnector>(); }, &random_,
+        scope);
+    binder_ = std::make_unique<Binder>(&worker_, names_.get(), 0, part, clients_.get(), scope,
                                        [](call::Call*, BoundNameEntry*) {});
     for (int64_t i = 0; i < names; i++) {
       calls_.push_back(std::make_unique<call::Call>());
@@ -85,8 +88,6 @@ class Stage {
   base::MetricsTable table_;
   base::SeededRandom random_{42};
   OneAddress namer_;
-  naming::NamerSet namers_;
-  conf::RouterConfig config_;
   std::unique_ptr<Names> names_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Binder> binder_;
