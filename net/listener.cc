@@ -61,7 +61,7 @@ void Listener::Start() {
 }
 
 void Listener::OnAcceptable() {
-  for (int i = 0; i < kAcceptsPerTurn && descriptor_ >= 0; i++) {
+  for (int i = 0; i < kAcceptsPerTurn && descriptor_ >= 0 && !paused_; i++) {
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     int fd = accept4(descriptor_, reinterpret_cast<sockaddr*>(&peer), &size,

@@ -98,6 +98,25 @@ TEST_F(ProcessTest, OverMaxConnectionsAClientWaitsForAPlace) {
   }
 }
 
+// Many that wait are not let in together when there is one place.
+TEST_F(ProcessTest, MaxConnectionsHoldsForACrowdToo) {
+  router().servers[0].max_connections = 1;
+  ASSERT_TRUE(Start().ok());
+  auto has = std::make_unique<BlockingClient>(port_);
+  EXPECT_EQ(has->Ask("get"), "first");
+  std::vector<std::unique_ptr<BlockingClient>> crowd;
+  for (int i = 0; i < 5; i++) {
+    crowd.push_back(std::make_unique<BlockingClient>(port_));
+    crowd.back()->Send("get");
+  }
+  has.reset();
+  for (auto& client : crowd) {  // the system's queue keeps their order
+    EXPECT_EQ(client->Receive(), "first");
+    InControl([this] { EXPECT_EQ(process_->connections(), 1u); });
+    client->Close();
+  }
+}
+
 // The second connection goes to the other worker, which asks for the name for the first time.
 TEST_F(ProcessTest, AWorkerThatComesLateFindsTheAddressOfToday) {
   ASSERT_TRUE(Start().ok());
