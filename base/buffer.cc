@@ -103,8 +103,16 @@ void Buffer::DropAll() {
     s->block_ = nullptr;
     s->size_ = 0;
   }
-  head_ = count_ = 0;
   size_ = 0;
+  count_ = 0;
+  Emptied();
+}
+
+// Nothing is left: what a burst needed is given back, so that an idle connection does not keep it.
+void Buffer::Emptied() {
+  constexpr uint32_t kKept = 32;
+  head_ = 0;
+  if (cap_ > kKept) Release();
 }
 
 // Makes room for one more Slice at the end.
@@ -175,7 +183,7 @@ void Buffer::TrimSlices(size_t n) {
     ++head_;
     --count_;
   }
-  if (count_ == 0) head_ = 0;
+  if (count_ == 0) Emptied();
 }
 
 Buffer Buffer::SplitSlices(size_t n) {
@@ -197,7 +205,7 @@ Buffer Buffer::SplitSlices(size_t n) {
     ++head_;
     --count_;
   }
-  if (count_ == 0) head_ = 0;
+  if (count_ == 0) Emptied();
   return out;
 }
 

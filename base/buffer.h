@@ -178,6 +178,7 @@ class Buffer {
   Buffer SplitSlices(size_t n);
   char* JoinFront(size_t n);
   void DropAll();
+  void Emptied();
   void Release();
   void Reserve();
 

@@ -1,8 +1,10 @@
 #include "base/buffer.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -296,6 +298,21 @@ TEST(Arena, TrimGivesTheBlockBack) {
     EXPECT_EQ(arena.Allot(10).size(), 10u);
   }
   EXPECT_EQ(Block::BytesOnThread(), before);
+}
+
+TEST(Buffer, AnEmptiedOneKeepsNoMemoryOfABurst) {
+  auto heap = [] { return mallinfo2().uordblks; };
+  size_t before = heap();
+  auto probe = std::make_unique<char[]>(100'000);
+  if (heap() < before + 100'000) GTEST_SKIP() << "the allocator does not tell what is in use";
+  probe.reset();
+  { Pieces(std::string(1000, 'x'), 1); }  // fills the free list of Blocks
+  before = heap();
+  Buffer cleared = Pieces(std::string(1000, 'x'), 1);
+  cleared.Clear();
+  Buffer trimmed = Pieces(std::string(1000, 'x'), 1);
+  trimmed.TrimFront(1000);
+  EXPECT_LT(heap(), before + 1000);
 }
 
 }  // namespace
