@@ -1,0 +1,129 @@
+"""A mixed load with random faults for a given time; see script/soak."""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+
+from soak_load import Caller, Nuisance, Tally
+from soak_stage import Stage
+
+BAD = ("wrong", "unexplained", "stuck", "lost", "refused")
+
+
+class Soak:
+    def __init__(self, options):
+        self.options = options
+        self.chance = random.Random(options.seed)
+        self.stage = Stage(random.Random(options.seed + 1), options.workers)
+        self.tally = Tally()
+        self.faults = {}  # how often each kind was made
+        self.memory = []
+        self.problems = []
+
+    async def run(self):
+        stage, stopped = self.stage, asyncio.Event()
+        before = stage.router.descriptors()
+        watching = asyncio.create_task(self.watch(stopped))
+        callers = [asyncio.create_task(
+            Caller(stage, self.tally, self.options.seed * 10_000 + i, self.options.large)
+            .run(stopped)) for i in range(self.options.connections)]
+        nuisances = [asyncio.create_task(self.annoy(stopped, i)) for i in range(4)]
+        makers = [asyncio.create_task(self.make_faults(stopped, i)) for i in range(2)]
+        end = time.monotonic() + self.options.seconds
+        while time.monotonic() < end and stage.router.process.poll() is None:
+            await asyncio.sleep(0.2)
+        stopped.set()
+        for done in await asyncio.gather(*makers, *nuisances, *callers, watching,
+                                         return_exceptions=True):
+            if isinstance(done, BaseException):
+                self.problems.append(f"the soak itself: {done!r}")
+        if stage.router.process.poll() is not None:
+            self.problems.append(f"the router ended: {stage.router.log()[-4000:]}")
+            return
+        await self.check_descriptors(before)
+
+    async def check_descriptors(self, before):
+        deadline = time.monotonic() + 60
+        while (now := self.stage.router.descriptors()) > before and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        self.descriptors = (before, now)
+        if now > before:
+            self.problems.append(f"descriptors: {before} at the start, {now} at the end")
+
+    async def watch(self, stopped):
+        while not stopped.is_set() and self.stage.router.process.poll() is None:
+            self.memory.append(self.stage.router.memory())
+            await asyncio.sleep(0.5)
+
+    async def annoy(self, stopped, number):
+        chance = random.Random(self.options.seed * 100 + number)
+        while not stopped.is_set():
+            self.count("nuisance")
+            try:
+                await Nuisance(self.stage, chance).run()
+            except (OSError, asyncio.TimeoutError):
+                pass
+            await asyncio.sleep(chance.random() * 0.2)
+
+    def count(self, kind):
+        self.faults[kind] = self.faults.get(kind, 0) + 1
+
+    async def make_faults(self, stopped, number):
+        """One of them makes faults of services, the other ones of the router's configuration."""
+        stage = self.stage
+        while not stopped.is_set():
+            await asyncio.sleep(self.chance.random() * (2 if number else 0.5))
+            if number:
+                good = self.chance.random() < 0.6
+                self.count("reload" if good else "bad reload")
+                await stage.reload(good)
+                continue
+            service = self.chance.choice([s for s in stage.services.values() if s.faults])
+            kind = self.chance.choice(service.faults)
+            self.count(kind)
+            await getattr(stage, kind)(service)
+
+    def report(self):
+        counts = self.tally.counts
+        self.problems += [f"{counts[kind]} {kind}" for kind in BAD if counts[kind]]
+        print(f"seed {self.options.seed}, {self.options.seconds} s, "
+              f"{self.options.connections} connections, {self.options.workers} workers")
+        print("faults:  " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.faults.items())))
+        order = ["calls", "answered", "oneways", "lost: died", "lost: nobody", "lost behind it",
+                 "refused by a bad backend", *BAD]
+        for kind in order:
+            print(f"{counts[kind]:9} {kind}")
+        megabytes = [f"{value / 1e6:.1f}" for value in
+                     (self.memory[0], max(self.memory), self.memory[-1])] if self.memory else []
+        print("memory:  " + " MB at the start, ".join(megabytes[:1]) +
+              f" MB at the start, {megabytes[1]} at most, {megabytes[2]} at the end")
+        print(f"descriptors: {self.descriptors[0]} at the start, {self.descriptors[1]} at the end")
+        for text in self.tally.faults:
+            print("  " + text)
+        for text in self.problems:
+            print("FAULT: " + text)
+        return not self.problems
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="script/soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--large", type=float, default=0.005,
+                        help="the share of calls of up to 3 MB")
+    soak = Soak(parser.parse_args())
+    soak.descriptors = ("?", "?")
+    soak.stage.start()
+    try:
+        asyncio.run(soak.run())
+    finally:
+        soak.problems += soak.stage.stop()
+    sys.exit(0 if soak.report() else 1)
+
+
+if __name__ == "__main__":
+    main()

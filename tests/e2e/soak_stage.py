@@ -1,0 +1,189 @@
+"""The stage of the soak: the router, its services, their backends, and when each of them was away."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from router_process import Router, free_port, program
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# What happened a moment ago counts as the cause of a failure: a file that was put in place is not
+# read at once, nor is a server that was started connected to.
+SETTLES = 1.0
+
+
+class Backend:
+    def __init__(self, words):
+        self.words, self.port, self.process = words, free_port(), None
+
+    def start(self):
+        if "apache" in self.words:
+            command = [program("user_server"), "--multiplexed", "--port", str(self.port)]
+        else:
+            command = [sys.executable, "-B", os.path.join(HERE, "soak_backend.py"), str(self.port),
+                       *self.words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def pause(self, paused):
+        self.process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
+
+class Service:
+    """Some backends behind one name, and the times at which one died or none could serve."""
+
+    def __init__(self, name, words=(), count=3, faults=(), protocols=None, largest=3_000_000):
+        self.name, self.faults, self.protocols, self.largest = name, faults, protocols, largest
+        self.backends = [Backend(words) for _ in range(count)]
+        self.deaths, self.away = [], []  # [begin, end] each
+
+    def explains(self, step, start, end):
+        """Why a call failed at that step between these times, if there is a reason: `died` or
+        `nobody`."""
+        def met(times, after):
+            return any(begin <= end and start <= until + after for begin, until in times)
+
+        if step in ("reply", "closed", "dispatch") and met(self.deaths, 0):
+            return "died"
+        if met(self.away, SETTLES):
+            return "nobody"
+        return None
+
+
+def services():
+    return [
+        Service("plain", faults=("kill", "pause")),
+        Service("buffered", ["buffered"], faults=("kill", "pause"), largest=200_000),
+        Service("upgraded", ["ttwitter"], faults=("kill", "pause")),
+        Service("refusing", faults=("kill",)),
+        Service("muxed", ["shuffled"], faults=("kill", "pause")),
+        Service("polite", ["places"], faults=("kill",), largest=100_000),
+        Service("flapping", count=4, faults=("flap",)),
+        Service("alone", count=1, faults=("outage", "gone")),
+        Service("userService", ["apache"], faults=("kill",), protocols=("binary", "old-binary")),
+    ]
+
+
+class Stage:
+    def __init__(self, chance, workers):
+        self.chance = chance
+        self.services = {service.name: service for service in services()}
+        pool = {"idleTimeMs": 1000}
+        self.router = Router([{
+            "protocol": "thrift", "label": "soak", "dtab": "/svc => /#/io.l5d.fs",
+            "servers": [{}, {}], "bodyIdleTimeoutMs": 5000,
+            "client": {"kind": "io.l5d.static", "configs": [
+                # Faults come by the second, so what is lost for want of retries would say little.
+                {"prefix": "/", "hostConnectionPool": pool, "requeueBudget": {
+                    "minRetriesPerSec": 10000, "percentCanRetry": 1.0, "ttlSecs": 10}},
+                {"prefix": "/#/io.l5d.fs/buffered", "thriftFramed": False},
+                {"prefix": "/#/io.l5d.fs/upgraded", "attemptTTwitterUpgrade": True},
+                {"prefix": "/#/io.l5d.fs/refusing", "attemptTTwitterUpgrade": True},
+                {"prefix": "/#/io.l5d.fs/muxed", "hostConnectionPool": {**pool, "maxInFlight": 8}},
+                {"prefix": "/#/io.l5d.fs/polite",
+                 "hostConnectionPool": {"idleTimeMs": 0, "maxSize": 2 * workers}},
+            ]}}], workers=workers)
+        # Two places in each of three servers, and a share of at least one for each worker.
+        self.reloads = 0
+
+    def start(self):
+        for service in self.services.values():
+            for backend in service.backends:
+                backend.start()
+            self.list(service, service.backends)
+        self.router.start()
+        with open(self.router.config_file, encoding="utf-8") as file:
+            self.config = json.load(file)
+
+    def stop(self):
+        """The router must end well; gives what was wrong."""
+        try:
+            self.router.stop()
+            return []
+        except AssertionError as failure:
+            return [str(failure)]
+        finally:
+            for service in self.services.values():
+                for backend in service.backends:
+                    backend.pause(False)
+                    backend.kill()
+
+    def list(self, service, backends):
+        self.router.write(service.name, *[backend.port for backend in backends])
+
+    # Faults. Each comes to its end by itself.
+
+    async def kill(self, service):
+        """One of several dies and comes back."""
+        backend = self.chance.choice(service.backends)
+        await self.die(service, backend)
+        await asyncio.sleep(self.chance.random())
+        await asyncio.to_thread(backend.start)
+
+    async def die(self, service, backend):
+        death = [time.monotonic(), float("inf")]
+        service.deaths.append(death)
+        await asyncio.to_thread(backend.kill)
+        death[1] = time.monotonic()
+
+    async def outage(self, service):
+        """The only one dies and comes back."""
+        away = [time.monotonic(), float("inf")]
+        service.away.append(away)
+        await self.kill(service)
+        away[1] = time.monotonic()
+
+    async def gone(self, service):
+        """The file of the name goes and comes back."""
+        away = [time.monotonic(), float("inf")]
+        service.away.append(away)
+        os.unlink(self.router.path(service.name))
+        await asyncio.sleep(self.chance.random())
+        self.list(service, service.backends)
+        away[1] = time.monotonic()
+
+    async def flap(self, service):
+        """The file is written again and again; somebody who serves is always in it."""
+        for _ in range(self.chance.randint(1, 20)):
+            some = self.chance.sample(service.backends,
+                                      self.chance.randint(1, len(service.backends)))
+            self.list(service, some)
+            await asyncio.sleep(self.chance.random() * 0.05)
+        self.list(service, service.backends)
+
+    async def pause(self, service):
+        """One hangs for a while."""
+        backend = self.chance.choice(service.backends)
+        backend.pause(True)
+        await asyncio.sleep(self.chance.random())
+        backend.pause(False)
+
+    async def reload(self, good):
+        """SIGHUP with a file that changes something, or that is wrong."""
+        if good:
+            main = self.config["routers"][0]
+            main["bindingTimeoutMs"] = self.chance.randint(5000, 10000)
+            main["client"]["configs"][0]["connectTimeoutMs"] = self.chance.randint(500, 2000)
+            main["dtab"] = f"/unused => /x{self.reloads} ; /svc => /#/io.l5d.fs"
+            text = json.dumps(self.config)
+        else:
+            text = json.dumps({**self.config, "routres": []})
+        name = "config/reloads" if good else "config/failed_reloads"
+        before = (await asyncio.to_thread(self.router.metrics)).get(name, 0)
+        fresh = self.router.config_file + ".fresh"
+        with open(fresh, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.rename(fresh, self.router.config_file)
+        self.router.signal(signal.SIGHUP)
+        while (await asyncio.to_thread(self.router.metrics)).get(name, 0) == before:
+            await asyncio.sleep(0.05)
+        self.reloads += 1
