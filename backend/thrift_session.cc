@@ -87,6 +87,7 @@ void ThriftSession::Written(Entry* entry) {
     }
     return;
   }
+  alone_ = false;
   after_oneway_ = true;
   oneways_[oneway_count_++ % oneways_.size()] = entry->seqid;
   in_flight_.Remove(entry);
