@@ -24,8 +24,15 @@ class FreeList {
     if (!first_) return nullptr;
     Node* node = first_;
     first_ = node->next;
-    --count_;
+    if (--count_ < least_) least_ = count_;
     return node;
+  }
+  // Frees as many as were there all the time since the last call; gives how many.
+  size_t FreeSpare() {
+    size_t spare = least_;
+    for (size_t i = 0; i < spare; i++) std::free(Take());
+    least_ = count_;
+    return spare;
   }
   bool Keep(void* memory) {
     if (count_ >= max_) return false;
@@ -40,6 +47,7 @@ class FreeList {
   };
   Node* first_ = nullptr;
   size_t count_ = 0;
+  size_t least_ = 0;  // the fewest since FreeSpare
   size_t max_;
 };
 thread_local FreeList small_blocks(256);
@@ -68,6 +76,10 @@ void Block::Free(Block* block) {
 }
 
 size_t Block::BytesOnThread() { return live_bytes; }
+
+size_t Block::FreeSpare() {
+  return small_blocks.FreeSpare() * kSmall + large_blocks.FreeSpare() * kLarge;
+}
 
 Slice Slice::Copy(std::string_view bytes) {
   Block* block = Block::New(static_cast<uint32_t>(bytes.size()));

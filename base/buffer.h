@@ -34,6 +34,8 @@ class Block {
   uint32_t capacity() const { return capacity_; }
   // Bytes held by all live Blocks of this thread (for budgets and tests).
   static size_t BytesOnThread();
+  // Frees what of this thread's free lists was not asked for since the last time. Gives the bytes.
+  static size_t FreeSpare();
 
  private:
   explicit Block(uint32_t capacity) : capacity_(capacity) {}

@@ -1,8 +1,10 @@
 #include "router/worker.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,10 +13,22 @@
 #include "router/options.h"
 
 namespace trestle::router {
+namespace {
+
+constexpr auto kTidyEvery = std::chrono::seconds(10);
+constexpr uint32_t kManyConnections = 64;
+constexpr size_t kManyBytes = 1 << 20;
+
+}  // namespace
 
 Worker::Worker(Share share, Names* names, base::MetricsTable* table, const base::Clock* clock,
                uint64_t seed)
-    : share_(share), names_(names), table_(table), random_(seed + share.index), loop_(clock) {}
+    : share_(share),
+      names_(names),
+      table_(table),
+      random_(seed + share.index),
+      loop_(clock),
+      tidy_(&loop_, [this] { Tidy(); }) {}
 
 Worker::~Worker() { Stop(); }
 
@@ -114,7 +128,9 @@ void Worker::Start(const Setup& setup) {
   TakeOver(setup);
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), ("worker-" + std::to_string(share_.index)).c_str());
+    tidy_.Arm(kTidyEvery);
     loop_.Run();
+    tidy_.Cancel();
     over_ = true;
     // On this thread, since what it read into belongs to it.
     servers_.clear();
@@ -123,6 +139,16 @@ void Worker::Start(const Setup& setup) {
     routers_.clear();
     loop_.Poll();
   });
+}
+
+void Worker::Tidy() {
+  const size_t freed = base::Block::FreeSpare();
+  const uint32_t now = connections();
+  const bool fewer = now + kManyConnections <= most_connections_;
+  most_connections_ = now;
+  // Looking through the heap takes a while, so only where there is something to find.
+  if (freed >= kManyBytes || fewer) malloc_trim(0);
+  tidy_.Arm(kTidyEvery);
 }
 
 void Worker::Apply(std::shared_ptr<const Setup> setup) {
@@ -140,6 +166,7 @@ void Worker::Accept(uint32_t server, int descriptor, const net::Address& peer) {
       connections_.fetch_sub(1, std::memory_order_relaxed);
       return;
     }
+    most_connections_ = std::max(most_connections_, connections());
     served->second.server->Accept(
         std::make_unique<net::TcpTransport>(&loop_, descriptor, peer, served->second.sockets));
   });

@@ -62,6 +62,8 @@ class Worker {
   void Retire(uint32_t server);
   void OnRetired(uint32_t server);
   void DropRouters();
+  // Gives memory that a burst took, and that is not needed any more, back to the system.
+  void Tidy();
 
   const Share share_;
   Names* names_;
@@ -76,6 +78,8 @@ class Worker {
   std::function<void()> drained_;       // for the last of leaving_
   bool over_ = false;                   // its servers are gone
   std::atomic<uint32_t> connections_{0};
+  uint32_t most_connections_ = 0;  // since the last Tidy; the worker's thread only
+  net::Timer tidy_;
   std::thread thread_;
 };
 

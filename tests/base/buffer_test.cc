@@ -58,6 +58,20 @@ TEST(Block, SmallOnesAreTakenFromAFreeList) {
   EXPECT_EQ(Block::BytesOnThread(), before);
 }
 
+TEST(Block, SpareOnesOfTheFreeListGoBackToTheSystem) {
+  Block::FreeSpare();
+  Block::FreeSpare();  // those that earlier tests left
+  EXPECT_EQ(Block::FreeSpare(), 0u);
+  const uint32_t large = Arena::kBlockBytes;
+  Block* blocks[] = {Block::New(large), Block::New(large), Block::New(large)};
+  for (Block* block : blocks) block->Unref();
+  EXPECT_EQ(Block::FreeSpare(), 0u) << "they were in use a moment ago";
+  Block::New(large)->Unref();  // one is needed
+  EXPECT_EQ(Block::FreeSpare(), 2 * large);
+  EXPECT_EQ(Block::FreeSpare(), large);
+  EXPECT_EQ(Block::FreeSpare(), 0u);
+}
+
 TEST(Buffer, EmptyOne) {
   Buffer buffer;
   EXPECT_TRUE(buffer.empty());
