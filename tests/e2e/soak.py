@@ -49,6 +49,7 @@ class Soak:
         while (now := self.stage.router.descriptors()) > before and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         self.descriptors = (before, now)
+        self.memory.append(self.stage.router.memory())
         if now > before:
             self.problems.append(f"descriptors: {before} at the start, {now} at the end")
 
@@ -95,10 +96,10 @@ class Soak:
                  "refused by a bad backend", *BAD]
         for kind in order:
             print(f"{counts[kind]:9} {kind}")
-        megabytes = [f"{value / 1e6:.1f}" for value in
-                     (self.memory[0], max(self.memory), self.memory[-1])] if self.memory else []
-        print("memory:  " + " MB at the start, ".join(megabytes[:1]) +
-              f" MB at the start, {megabytes[1]} at most, {megabytes[2]} at the end")
+        if self.memory:
+            first, most, last = (f"{value / 1e6:.1f} MB" for value in
+                                 (self.memory[0], max(self.memory), self.memory[-1]))
+            print(f"memory:  {first} at the start, {most} at most, {last} after the load")
         print(f"descriptors: {self.descriptors[0]} at the start, {self.descriptors[1]} at the end")
         for text in self.tally.faults:
             print("  " + text)
