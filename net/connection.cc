@@ -29,10 +29,12 @@ void Connection::Start() { transport_->WatchRead(Transport::Watch::kRead); }
 
 void Connection::SetTimeouts(std::optional<base::Duration> read,
                              std::optional<base::Duration> write) {
-  if (!read && !write) return;
+  if (closed_ || (read == read_timeout_ && write == write_timeout_)) return;
   read_timeout_ = read;
   write_timeout_ = write;
   last_read_ = last_written_ = loop_->Now();
+  timer_.reset();
+  if (!read && !write) return;
   timer_ = std::make_unique<Timer>(loop_, [this] { OnTime(); });
   OnTime();
 }

@@ -46,7 +46,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   // Begins to read.
   void Start();
   // The connection breaks (OnGone, kTimeout) when nothing came, or nothing of what waits could be
-  // sent, for so long. None: never. Before Start().
+  // sent, for so long from now. None: never. Not from within one of its own callbacks.
   void SetTimeouts(std::optional<base::Duration> read, std::optional<base::Duration> write);
   // Queues `bytes` for the end of the turn; dropped once our end was said.
   void Write(base::Buffer&& bytes);

@@ -10,6 +10,11 @@ uint64_t SizeOf(uint64_t total, uint32_t index, uint32_t workers) {
   return std::max(uint64_t{1}, total / workers + (index < total % workers ? 1 : 0));
 }
 
+// Of messages held: below this a worker would refuse calls for the memory that it reads into.
+uint64_t BytesOf(uint64_t total, uint32_t index, uint32_t workers) {
+  return std::max(uint64_t{1} << 20, SizeOf(total, index, workers));
+}
+
 thrift::Framing ToFraming(bool framed) {
   return framed ? thrift::Framing::kFramed : thrift::Framing::kBuffered;
 }
@@ -57,7 +62,7 @@ server::Options ToServerOptions(const conf::Config& process, const conf::RouterC
   // A connection is one worker's, so its bounds are not divided.
   out.max_connection_bytes = server.max_connection_bytes;
   out.max_pending_bindings = server.max_pending_bindings;
-  out.max_buffered_bytes = SizeOf(process.max_buffered_bytes, index, workers);
+  out.max_buffered_bytes = BytesOf(process.max_buffered_bytes, index, workers);
   return out;
 }
 
@@ -102,7 +107,7 @@ backend::Options ToBackendOptions(const conf::Config& process, const conf::Route
   out.strip_service_name = client.strip_service_name;
   out.stream_threshold = router.stream_threshold_bytes;
   out.body_idle_timeout = router.body_idle_timeout;
-  out.max_buffered_bytes = SizeOf(process.max_buffered_bytes, index, workers);
+  out.max_buffered_bytes = BytesOf(process.max_buffered_bytes, index, workers);
   return out;
 }
 

@@ -47,8 +47,6 @@ class Server {
   // New options: those of a connection's dialect and bounds of its messages hold for connections
   // that come, all others at once.
   void Reconfigure(Options options);
-  // Where new calls go from now on.
-  void SetHandler(call::Handler* handler) { handler_ = handler; }
   // Lets calls in flight finish; `drained` is called when no connection is left (perhaps at once).
   void Drain(std::function<void()> drained);
   // Closes everything now; calls in flight are cancelled.

@@ -9,8 +9,9 @@
 namespace trestle::server {
 namespace {
 
-// A large reply is taken from its backend while no more of it than this waits for the client.
-constexpr size_t kBodyRoom = 256 * 1024;
+// A large reply is taken from its backend while no more of it than this waits for the client; less
+// where memory is short.
+constexpr size_t kBodyRoom = 256 * 1024, kShortRoom = 16 * 1024;
 
 }  // namespace
 
@@ -315,12 +316,14 @@ bool ThriftSession::OnBody(call::Call* call, base::Buffer bytes) {
   connection_.Write(std::move(bytes));
   server_->loop()->AtTurnEnd(this);
   asked_again_ = false;
-  wants_body_ = connection_.unsent() > kBodyRoom;
+  wants_body_ = connection_.unsent() > BodyRoom();
   return !wants_body_;
 }
 
+size_t ThriftSession::BodyRoom() const { return server_->tight() ? kShortRoom : kBodyRoom; }
+
 void ThriftSession::AskForBody() {
-  if (!replying_ || !wants_body_ || connection_.unsent() > kBodyRoom) return;
+  if (!replying_ || !wants_body_ || connection_.unsent() > BodyRoom()) return;
   wants_body_ = false;
   if (replying_->reply_body.source) replying_->reply_body.source->OnBodyRoom(replying_);
 }

@@ -98,6 +98,7 @@ class ThriftSession final : private net::Connection::Owner,
   bool Receiving() const;
   bool Sending() const;
   void MarkSent();
+  size_t BodyRoom() const;
   base::TimePoint Now() const { return server_->loop()->Now(); }
 
   Server* server_;
@@ -124,7 +125,8 @@ class ThriftSession final : private net::Connection::Owner,
   // The first call, when its reply has begun to go out; and its bytes so far.
   call::Call* replying_ = nullptr;
   uint64_t reply_bytes_ = 0;
-  uint64_t marked_ = 0;  // what the system had taken at marked_at_
+  uint64_t marked_ = 0;         // what the system had taken at marked_at_
+  uint64_t marked_unsent_ = 0;  // and what waited then
   base::TimePoint opened_, last_used_, moved_, marked_at_{}, half_closed_{};
   base::TimePoint close_at_{};  // closing, or draining with half a message: not waited for longer
   std::list<ThriftSession*>::iterator held_at_;

@@ -33,6 +33,7 @@ void ThriftSession::Start() {
 
 void ThriftSession::OnReconfigured() {
   if (removed_) return;
+  connection_.SetTimeouts(server_->options().read_timeout, server_->options().write_timeout);
   ArmTimer();
   Settle();
 }
@@ -170,10 +171,13 @@ void ThriftSession::WatchGaps() {
   ArmBy(marked_at_ + most);
 }
 
-// Remembers since when no byte was taken. While the mark stands, bytes waited all the time.
+// Remembers since when no byte was taken; while memory is short, since when less than a quarter of
+// what waited was. While the mark stands, bytes waited all the time.
 void ThriftSession::MarkSent() {
-  if (marked_at_ != base::TimePoint{} && marked_ == connection_.sent()) return;
+  const uint64_t least = server_->tight() ? marked_unsent_ / 4 : 0;
+  if (marked_at_ != base::TimePoint{} && connection_.sent() <= marked_ + least) return;
   marked_ = connection_.sent();
+  marked_unsent_ = connection_.unsent();
   marked_at_ = Now();
 }
 
@@ -196,7 +200,18 @@ bool ThriftSession::CheckGaps() {
                                                Milliseconds(most) + " (bodyIdleTimeoutMs)"));
     return !removed_ && !connection_.closing();
   }
-  Bad(StandsStill(most));
+  if (held_back_) {
+    // It would send, and we do not read: memory did not come free in time.
+    server_->metrics().refused->Add();
+    const std::string why = "held back for " + Milliseconds(most) + " (maxBufferedBytes)";
+    if (body_call_) {
+      body_call_->TimeOut(base::Status(base::Code::kRefused, why));
+      return !removed_ && !connection_.closing();
+    }
+    Bad(why);
+  } else {
+    Bad(StandsStill(most));
+  }
   if (removed_) return false;
   connection_.PauseReading();
   server_->Free(this);

@@ -114,6 +114,11 @@ TEST(Options, BoundsOfLargeMessages) {
   EXPECT_EQ(of_server.max_pending_bindings, 3u) << "of one connection: not divided";
   EXPECT_EQ(of_server.max_buffered_bytes, 5'000'000'001u);
   EXPECT_EQ(ToServerOptions(process, router, server, 1, 2).max_buffered_bytes, 5'000'000'000u);
+  process.max_buffered_bytes = 1 << 20;
+  EXPECT_EQ(ToServerOptions(process, router, server, 15, 16).max_buffered_bytes, 1u << 20)
+      << "a worker needs that much to read at all";
+  EXPECT_EQ(ToBackendOptions(process, router, {}, 15, 16).max_buffered_bytes, 1u << 20);
+  process.max_buffered_bytes = 10'000'000'001;
   const backend::Options of_backend = ToBackendOptions(process, router, {}, 1, 2);
   EXPECT_EQ(of_backend.stream_threshold, 5000u);
   EXPECT_EQ(of_backend.body_idle_timeout, milliseconds(6));

@@ -202,6 +202,20 @@ TEST_F(BudgetTest, AClientThatDoesNotReadHoldsMemoryOnlySoLongWhenItIsShort) {
   EXPECT_EQ(server().connections(), 0u);
 }
 
+TEST_F(BudgetTest, AClientThatReadsInCrumbsHoldsMemoryOnlySoLongWhenItIsShort) {
+  FillToTight();
+  Client& client = Connect(100);
+  Send(client, CallFrame("m", 1));
+  handler_.Reply(handler_.Take(), std::string(100'000, 'r'));
+  Settle(&loop_);
+  for (int i = 0; i < 60 && server().connections() > 0; i++) {
+    char some[10];
+    client.end->Read(some, sizeof some);
+    Advance(seconds(1));
+  }
+  EXPECT_EQ(server().connections(), 0u);
+}
+
 TEST_F(BudgetTest, ClientsThatDoNotReadDoNotStopTheOthersForEver) {
   // Each of them within its own bound, and not one event comes from them.
   options_.max_buffered_bytes = 4 << 20;

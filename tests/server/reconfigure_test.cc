@@ -108,16 +108,26 @@ TEST_F(ReconfigureTest, MoreRoomIsUsedAtOnceAndLessAtTheNextCall) {
   EXPECT_EQ(Replies(client).size(), 6u);
 }
 
-TEST_F(ReconfigureTest, CallsGoToTheNewHandler) {
+TEST_F(ReconfigureTest, TimeoutsOfTheSocketHoldForConnectionsThatAreThere) {
   Client& client = Connect();
   Send(client, CallFrame("a", 1));
-  tests::FakeHandler other;
-  server().SetHandler(&other);
-  Send(client, CallFrame("b", 2));
-  ASSERT_EQ(other.open.size(), 1u);
-  other.ReplyNext();
   handler_.ReplyNext();
-  EXPECT_EQ(Shown(Replies(client)), "a/1 b/2");
+  Settle(&loop_);
+  options_.read_timeout = std::chrono::seconds(5);
+  Reconfigure();
+  for (int i = 0; i < 4; i++) Advance(std::chrono::seconds(1));
+  EXPECT_EQ(server().connections(), 1u);
+  for (int i = 0; i < 4; i++) Advance(std::chrono::seconds(1));
+  EXPECT_EQ(server().connections(), 0u);
+}
+
+TEST_F(ReconfigureTest, TimeoutsOfTheSocketCanBeTakenAway) {
+  options_.read_timeout = std::chrono::seconds(5);
+  Connect();
+  options_.read_timeout.reset();
+  Reconfigure();
+  for (int i = 0; i < 20; i++) Advance(std::chrono::seconds(1));
+  EXPECT_EQ(server().connections(), 1u);
 }
 
 // --- what an idle connection costs ---
