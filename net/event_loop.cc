@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/event_memory.h"
+
 namespace trestle::net {
 namespace {
 
@@ -47,6 +49,7 @@ TurnEnd::~TurnEnd() {
 
 EventLoop::EventLoop(const base::Clock* clock)
     : clock_(clock), now_(clock->Now()), events_(std::make_unique<Events>()) {
+  UseEventMemory();
   event_config* config = event_config_new();
   // Only this thread touches the base; others go through wake_fd.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
