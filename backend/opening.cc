@@ -23,7 +23,15 @@ void Opening::Connect() {
                                  });
 }
 
+// The attempt or the handshake may be in the event at hand: they end with the turn.
+void Opening::GiveUp() {
+  owner_ = nullptr;
+  loop_->DeleteLater(std::move(attempt_));
+  loop_->DeleteLater(std::move(handshake_));
+}
+
 void Opening::OnConnected(base::Result<std::unique_ptr<net::Transport>> result) {
+  if (!owner_) return;
   if (!result.ok() || !ask_) return owner_->OnOpened(this, std::move(result));
   Handshake::Owner* self = this;
   handshake_ = std::make_unique<Handshake>(loop_, std::move(*result),
@@ -33,10 +41,12 @@ void Opening::OnConnected(base::Result<std::unique_ptr<net::Transport>> result) 
 }
 
 void Opening::OnAnswer(Answer answer, std::unique_ptr<net::Transport> transport) {
+  if (!owner_) return;
   loop_->DeleteLater(std::move(handshake_));
   ask_ = false;
   upgraded_ = answer == Answer::kAccepted && transport != nullptr;
   owner_->OnAnswer(this, answer);
+  if (!owner_) return;
   if (transport) return owner_->OnOpened(this, std::move(transport));
   Connect();
 }

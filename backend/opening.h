@@ -29,6 +29,8 @@ class Opening final : private Handshake::Owner {
   Opening(net::EventLoop* loop, const Options& options, net::Connector* connector,
           const net::Address& to, thrift::Protocol protocol, bool ask, Owner* owner);
   void Start() { Connect(); }
+  // Nothing is told any more, whatever comes until it is destroyed.
+  void GiveUp();
 
   thrift::Protocol protocol() const { return protocol_; }
   // It is to ask and has no answer yet.
@@ -48,7 +50,7 @@ class Opening final : private Handshake::Owner {
   thrift::Protocol protocol_;
   bool ask_;
   bool upgraded_ = false;
-  Owner* owner_;
+  Owner* owner_;  // null: given up
   base::TimePoint started_;
   std::unique_ptr<net::Connector::Attempt> attempt_;
   std::unique_ptr<Handshake> handshake_;

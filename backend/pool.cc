@@ -163,13 +163,14 @@ void Pool::OnAnswer(Opening* opening, Answer answer) {
 }
 
 void Pool::OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transport>> result) {
+  auto at = std::find_if(openings_.begin(), openings_.end(),
+                         [opening](const auto& o) { return o.get() == opening; });
+  if (at == openings_.end()) return;
   auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(loop_->Now() - opening->started());
   metrics_->connect_latency->Record(static_cast<uint64_t>(took.count()));
   if (opening->asks()) memory_[Index(opening->protocol())].OnGivenUp();
   const Spoken spoken = Spoken::By(options_, opening->protocol(), opening->upgraded());
-  auto at = std::find_if(openings_.begin(), openings_.end(),
-                         [opening](const auto& o) { return o.get() == opening; });
   loop_->DeleteLater(std::move(*at));
   openings_.erase(at);
   if (!result.ok()) return OnOpenFailed(result.status());
@@ -259,6 +260,7 @@ void Pool::Empty() {
 void Pool::GiveUpOpenings() {
   for (auto& opening : openings_) {
     if (opening->asks()) memory_[Index(opening->protocol())].OnGivenUp();
+    opening->GiveUp();
     loop_->DeleteLater(std::move(opening));
   }
   openings_.clear();
