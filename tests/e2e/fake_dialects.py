@@ -41,6 +41,8 @@ class OddBackend(FakeBackend):
         cut, how = message.fields[1].decode().split()
         if how == "RST":
             reset_at_close(connection)
+        else:  # the end comes in one piece with the bytes
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         whole = self.reply_bytes(connection, message, [(0, "string", "the whole reply")])
         connection.sendall(whole[:int(cut)])
         return False

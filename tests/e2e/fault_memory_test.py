@@ -43,7 +43,7 @@ class Memory(RouterTest):
             {**base, "label": "buffered", "servers": [{"thriftFramed": False}], "client": one},
             {**base, "label": "framed", "servers": [{}], "client": one,
              "streamThresholdBytes": 4 * MIB},
-            {**base, "label": "replies", "servers": [{}]},
+            {**base, "label": "replies", "servers": [{}], "client": {"connectTimeoutMs": 60000}},
         ], workers=1, maxBufferedBytes=BOUND)
         router.write("users", cls.users.port)
         router.write("slow", cls.slow.port)
