@@ -67,6 +67,8 @@ void* Reallocate(void* memory, size_t size) {
 
 }  // namespace
 
+void FreeEventMemory(void* memory) { Free(memory); }
+
 void UseEventMemory() {
   static std::once_flag once;
   std::call_once(once, [] { event_set_mem_functions(&Allocate, &Reallocate, &Free); });

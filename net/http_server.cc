@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 
+#include "net/event_memory.h"
+
 namespace trestle::net {
 namespace {
 
@@ -58,7 +60,7 @@ std::string Decoded(const std::string& text, bool plus_is_space) {
   char* decoded = evhttp_uridecode(text.c_str(), plus_is_space ? 1 : 0, &size);
   if (!decoded) return text;
   std::string out(decoded, size);
-  std::free(decoded);
+  FreeEventMemory(decoded);
   return out;
 }
 
