@@ -4,12 +4,26 @@
 #include <utility>
 
 #include "backend/request_frame.h"
+#include "thrift/frame.h"
 
 namespace trestle::backend {
 namespace {
 
 // A reply that is not whole and larger than this gives way when memory is short.
 constexpr size_t kSmallReply = 64 * 1024;
+// Bounds of how many oneways are remembered: two for each call that may be in flight.
+constexpr uint32_t kFewOneways = 8, kManyOneways = 1024;
+constexpr uint32_t kLength = 4;  // bytes of a frame's length
+
+// Looks at what is here of the message; keeps the rest of the work for its rest.
+const char* Check(thrift::Protocol protocol, base::Buffer* frame, uint32_t envelope, bool whole,
+                  std::unique_ptr<thrift::OneMessage>* rest) {
+  const uint32_t length = thrift::ReadU32(frame->Front(kLength));
+  thrift::OneMessage check(protocol, length - envelope);
+  const char* why = check.Feed(*frame, kLength + envelope);
+  if (!why && !whole) *rest = std::make_unique<thrift::OneMessage>(check);
+  return why;
+}
 
 }  // namespace
 
@@ -22,6 +36,7 @@ ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, Sessi
       connection_(loop, std::move(transport), this),
       replies_(spoken, options.max_frame_bytes),
       in_flight_(spoken.max_in_flight),
+      refused_(loop),
       opened_(loop->Now()),
       idle_since_(opened_),
       timer_(loop, [this] { OnTimer(); }) {}
@@ -38,6 +53,11 @@ ThriftSession::~ThriftSession() {
 }
 
 void ThriftSession::Send(call::Call* call) {
+  if (const char* why = CheckRequest(call)) {
+    owner_->OnLetGo(false);
+    call->step = call::Step::kDispatch;
+    return refused_.Add(call, why);
+  }
   if (call->protocol != spoken_.protocol) {
     spoken_.protocol = call->protocol;
     replies_.SetProtocol(call->protocol);
@@ -58,6 +78,19 @@ void ThriftSession::Send(call::Call* call) {
     const base::TimePoint at = e->since + *options_.attempt_timeout;
     if (!timer_.armed() || at < timer_.at()) timer_.ArmAt(at);
   }
+}
+
+const char* ThriftSession::CheckRequest(call::Call* call) {
+  request_check_.reset();
+  if (spoken_.framing == thrift::Framing::kFramed || call->walked) return nullptr;
+  return Check(call->protocol, &call->request, call->envelope.size, call->request_body.whole(),
+               &request_check_);
+}
+
+const char* ThriftSession::CheckReply(const call::Call& call, Reply* reply) {
+  reply_check_.reset();
+  if (spoken_.framing == thrift::Framing::kBuffered || !call.walked) return nullptr;
+  return Check(call.protocol, &reply->frame, reply->envelope.size, reply->rest == 0, &reply_check_);
 }
 
 // What was sent in this turn was written, as far as the system took it.
@@ -89,6 +122,9 @@ void ThriftSession::Written(Entry* entry) {
   }
   alone_ = false;
   after_oneway_ = true;
+  if (oneways_.empty()) {
+    oneways_.resize(2 * std::clamp(spoken_.max_in_flight, kFewOneways / 2, kManyOneways / 2));
+  }
   oneways_[oneway_count_++ % oneways_.size()] = entry->seqid;
   in_flight_.Remove(entry);
   if (call) {
@@ -140,9 +176,10 @@ bool ThriftSession::OnReply(Reply* reply, bool last) {
     DropStray(e);
     return true;
   }
-  if (const char* refused = Refuse(e, reply->envelope)) {
-    Lose(call::Step::kReply,
-         base::Status(base::Code::kMalformed, "bad reply from " + Where() + ": " + refused));
+  const char* refused = Refuse(e, reply->envelope);
+  if (!refused) refused = CheckReply(*e->call, reply);
+  if (refused) {
+    LoseBad(refused);
     return false;
   }
   call::Call* call = e->call;
@@ -217,14 +254,22 @@ void ThriftSession::Lose(call::Step step, const base::Status& why) {
   if (dead_) return;
   const uint64_t sent = connection_.sent();
   Die();
+  bool counted = false;
   while (Entry* e = in_flight_.oldest()) {
     call::Call* call = e->call;
     const bool left = sent > e->begin;
     in_flight_.Remove(e);
     if (!call) continue;
     Release(call);
-    owner_->OnLost(call, left ? step : call::Step::kDispatch, why, left);
+    const bool counts = left && !counted;
+    counted |= left;
+    owner_->OnLost(call, left ? step : call::Step::kDispatch, why, left, counts);
   }
+}
+
+void ThriftSession::LoseBad(const char* why) {
+  Lose(call::Step::kReply,
+       base::Status(base::Code::kMalformed, "bad reply from " + Where() + ": " + why));
 }
 
 void ThriftSession::FailAll(const base::Status& why) {

@@ -9,23 +9,29 @@
 // reply is dropped. When nobody is left who waits, the connection is closed. A message that is not
 // held whole (call/body.h), request or reply, has the connection for itself until it is through.
 //
+// Between a framed and an unframed side a frame has to hold exactly one message: what is behind it,
+// or missing from it, would become part of the next one. A request that does not is not written, a
+// reply that does not is bad. Where both are framed nobody looks into them.
+//
 // Lifetime: owned by its Pool. Threading: its worker's loop. Errors: told to the Pool with whether
 // the call had left.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/in_flight.h"
 #include "backend/options.h"
+#include "backend/refused.h"
 #include "backend/reply_reader.h"
 #include "backend/spoken.h"
 #include "call/call.h"
 #include "net/connection.h"
+#include "thrift/one_message.h"
 
 namespace trestle::backend {
 
@@ -43,9 +49,11 @@ class SessionOwner {
   virtual void OnSuccess() = 0;
   // The caller let go; `out_of_time`: the backend took too long.
   virtual void OnLetGo(bool out_of_time) = 0;
-  // The call is lost here. `left`: some of its bytes were written. The owner ends it or sends it
+  // The call is lost here. `left`: some of its bytes were written. `counts`: a failure of the
+  // backend; a connection that is lost with many calls is one. The owner ends the call or sends it
   // elsewhere.
-  virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left) = 0;
+  virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
+                      bool counts) = 0;
   // A late answer was dropped: to a oneway, or to a call that was let go of.
   virtual void OnStrayAnswer() = 0;
 };
@@ -104,6 +112,11 @@ class ThriftSession final : private net::Connection::Owner,
   void Written(Entry* entry);
   // Handles one reply; false when the rest of the bytes is not to be read now.
   bool OnReply(Reply* reply, bool last);
+  // Why a frame is not exactly one message where that counts; nullptr when it is, as far as it
+  // came.
+  const char* CheckRequest(call::Call* call);
+  const char* CheckReply(const call::Call& call, Reply* reply);
+  void LoseBad(const char* why);
   // The call that a reply with this envelope must be for; nullptr when there is none.
   Entry* Match(const thrift::Envelope& envelope);
   // Why `envelope` cannot be the reply to `entry`; nullptr when it can.
@@ -130,6 +143,11 @@ class ThriftSession final : private net::Connection::Owner,
   std::optional<base::TimePoint> NextTime();
   void CheckAttempts();
   void CheckBody();
+  // Its client still gets the replies before, and reading stopped for that. They may wait for this
+  // very connection, so that has an end.
+  bool AwaitsTurn() const {
+    return downloading_ && !downloading_->reply_body.sink && connection_.paused();
+  }
   // A request that is not held whole is not written whole.
   bool Sending() { return uploading_ || (alone_ && in_flight_.unwritten()); }
   void NoteSent();
@@ -151,6 +169,9 @@ class ThriftSession final : private net::Connection::Owner,
   net::Connection connection_;
   ReplyReader replies_;
   InFlight in_flight_;
+  Refused refused_;
+  // Of messages that are not held whole.
+  std::unique_ptr<thrift::OneMessage> request_check_, reply_check_;
   bool dead_ = false;
   bool ending_ = false;  // the backend's end is known to come
   bool after_oneway_ = false;
@@ -159,10 +180,11 @@ class ThriftSession final : private net::Connection::Owner,
   bool body_waits_ = false;            // its source waits to be told of room
   bool reply_room_ = false;            // the sink of downloading_ takes more
   call::Call* downloading_ = nullptr;  // its reply is not whole
+  base::TimePoint begun_{};            // when the reply of downloading_ began
   base::TimePoint moved_{};            // when a byte of a body was moved
   uint64_t moved_sent_ = 0;            // of all that was sent, as it was seen last
-  // seqids of the last oneways: an answer to one is dropped.
-  std::array<int32_t, 8> oneways_{};
+  // seqids of the last oneways, from the first on: an answer to one is dropped.
+  std::vector<int32_t> oneways_;
   uint32_t oneway_count_ = 0;
   base::TimePoint opened_, idle_since_;
   net::Timer timer_;  // never later than the next thing that is due, perhaps earlier

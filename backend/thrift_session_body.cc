@@ -34,6 +34,10 @@ bool ThriftSession::OnBody(call::Call* call, base::Buffer bytes) {
   if (dead_ || !uploading_) return false;
   Entry* e = in_flight_.Of(call);
   if (!e) return false;
+  if (const char* why = request_check_ ? request_check_->Feed(bytes) : nullptr) {
+    FailAll(Refused::Why(why));
+    return false;
+  }
   moved_ = loop_->Now();
   connection_.Write(std::move(bytes));
   e->end = connection_.queued();
@@ -41,6 +45,7 @@ bool ThriftSession::OnBody(call::Call* call, base::Buffer bytes) {
   if (call->request_body.whole()) {
     call->request_body.sink = nullptr;
     uploading_ = body_waits_ = false;
+    request_check_.reset();
     return true;
   }
   body_waits_ = connection_.unsent() >= kBodyRoom;
@@ -57,7 +62,7 @@ bool ThriftSession::MayHoldLess() {
 bool ThriftSession::BeginReply(Entry* entry, Reply* reply) {
   alone_ = reply_room_ = true;
   downloading_ = entry->call;
-  moved_ = loop_->Now();
+  begun_ = moved_ = loop_->Now();
   ArmTimer();
   downloading_->BeginReply(std::move(reply->frame), reply->kind, reply->rest, this);
   return !dead_;
@@ -78,10 +83,15 @@ bool ThriftSession::HandOn(base::Buffer* in) {
   call::Body* body = &call->reply_body;
   if (!body->sink || !reply_room_) {
     connection_.PauseReading();
+    ArmTimer();
     return false;
   }
   base::Buffer bytes = in->Split(static_cast<size_t>(std::min<uint64_t>(in->size(), body->rest)));
   body->rest -= bytes.size();
+  if (const char* why = reply_check_ ? reply_check_->Feed(bytes) : nullptr) {
+    LoseBad(why);
+    return false;
+  }
   moved_ = loop_->Now();
   const bool whole = body->rest == 0;
   reply_room_ = false;  // until it says so, or is told by OnBodyRoom
@@ -102,6 +112,7 @@ void ThriftSession::EndReply(bool last) {
   const bool clean = !uploading_ && last && !connection_.end_ahead();
   in_flight_.Remove(e);
   alone_ = false;
+  reply_check_.reset();
   Release(call);
   owner_->OnSuccess();
   Settle(clean);

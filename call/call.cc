@@ -95,7 +95,7 @@ void Call::Reset() {
   assert(!in_);
   request.Clear();
   request_body = reply_body = {};
-  streamed = reply_begun_ = false;
+  streamed = reply_begun_ = walked = false;
   envelope = {};
   header_bytes.Clear();
   header.reset();

@@ -79,6 +79,9 @@ class Call {
   Body request_body;        // what of the request is not in `request`
   bool streamed = false;    // the request was not held whole: once it left, it cannot be sent again
   bool idempotent = false;  // may be sent again after it was written
+  // Its client is unframed: the request was walked over to its last byte, and a framed reply has to
+  // be, as the client will find its end in no other way.
+  bool walked = false;
   thrift::Protocol protocol = thrift::Protocol::kBinary;
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`

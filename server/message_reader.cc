@@ -113,6 +113,7 @@ bool MessageReader::Take(call::Call* call) {
   call->request = std::move(found_);
   call->request_body.rest = rest_;
   call->streamed = rest_ > 0;
+  call->walked = !framed;
   call->protocol = protocol();
   if (framed || upgraded_) {
     if (!framed) PutLength(&call->request, call->request.size());

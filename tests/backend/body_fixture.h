@@ -14,6 +14,11 @@ struct LargeCall final : call::BodySource, call::BodySink, call::Observer {
   LargeCall(size_t size, size_t here) {
     body = std::string(size, 'q');
     for (size_t i = 0; i < size; i++) body[i] = static_cast<char>('a' + i % 26);
+    if (size >= 8) {  // a struct of one string
+      body.replace(0, 3, std::string("\x0b\0\x01", 3));
+      thrift::WriteU32(body.data() + 3, static_cast<uint32_t>(size - 8));
+    }
+    body.back() = '\0';
     const std::string frame = CallFrame("m", 9, body);
     call.method = "m";
     thrift::DecodeEnvelope(Protocol::kBinary, std::string_view(frame).substr(4), &call.envelope);
