@@ -12,7 +12,8 @@ from router_process import Router, free_port, program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What happened a moment ago counts as the cause of a failure: a file that was put in place is not
-# read at once, nor is a server that was started connected to.
+# read at once, a server that was started is not connected to at once, and the router may write to a
+# connection whose end is on its way.
 SETTLES = 1.0
 
 
@@ -49,12 +50,12 @@ class Service:
     def explains(self, step, start, end):
         """Why a call failed at that step between these times, if there is a reason: `died` or
         `nobody`."""
-        def met(times, after):
-            return any(begin <= end and start <= until + after for begin, until in times)
+        def met(times):
+            return any(begin <= end and start <= until + SETTLES for begin, until in times)
 
-        if step in ("reply", "closed", "dispatch") and met(self.deaths, 0):
+        if step in ("reply", "closed") and met(self.deaths):
             return "died"
-        if met(self.away, SETTLES):
+        if met(self.away):
             return "nobody"
         return None
 
