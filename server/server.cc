@@ -15,6 +15,7 @@ constexpr size_t kMaxFreeCalls = 1024;
 // for nothing, and about how many bytes one may bring with its next read.
 constexpr auto kLookAgain = std::chrono::milliseconds(10);
 constexpr auto kLookAtAll = std::chrono::seconds(1);
+constexpr auto kFavour = std::chrono::seconds(1);  // for which one is read though memory is short
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr auto kLogEvery = std::chrono::seconds(10);
 
@@ -93,9 +94,18 @@ void Server::OnLookAgain() {
   const size_t bound = options_.max_buffered_bytes / 4 * 3;
   const size_t held = base::Block::BytesOnThread();
   // Only as many as may bring what there is room for: all at once would fill it in one turn.
-  size_t most = held <= bound ? (bound - held) / kReadBytes + 1 : 0;
+  // While memory is short, one after the other brings its message to its end: that gives some back.
+  const bool is_short = held > bound;
+  const bool goes_on =
+      favoured_ && favoured_->MidMessage() && loop_->Now() < favoured_at_ + kFavour;
+  size_t most = is_short ? (goes_on ? 0 : 1) : (bound - held) / kReadBytes + 1;
+  if (!is_short || !goes_on) favoured_ = nullptr;
   for (most = std::min(most, held_back_.size()); most > 0 && !held_back_.empty(); most--) {
     ThriftSession* session = held_back_.front();
+    if (is_short) {
+      favoured_ = session;
+      favoured_at_ = loop_->Now();
+    }
     Free(session);
     session->OnMemory();
   }
@@ -110,6 +120,7 @@ void Server::OnLookAgain() {
 void Server::Remove(ThriftSession* session) {
   if (sessions_.erase(session) == 0) return;
   Free(session);
+  if (session == favoured_) favoured_ = nullptr;
   metrics_.closes->Add();
   metrics_.connections->Add(-1);
   if (on_closed) on_closed();

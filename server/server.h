@@ -74,6 +74,10 @@ class Server {
   bool full() const { return base::Block::BytesOnThread() > options_.max_buffered_bytes; }
   // `session` reads no more until OnMemory; in the order of coming. Free() takes it back.
   void HoldBack(ThriftSession* session);
+  bool holds_back_others(const ThriftSession* session) const {
+    return !held_back_.empty() && (held_back_.size() > 1 || held_back_.front() != session);
+  }
+  bool favours(const ThriftSession* session) const { return session == favoured_; }
   void Free(ThriftSession* session);
   // Memory is short: looks from time to time who can go on, and who holds some for nothing.
   void LookAgain();
@@ -89,6 +93,8 @@ class Server {
   std::vector<std::unique_ptr<call::Call>> free_calls_;
   uint32_t calls_ = 0;
   std::list<ThriftSession*> held_back_;
+  ThriftSession* favoured_ = nullptr;  // is read although memory is short
+  base::TimePoint favoured_at_{};
   net::Timer look_again_;  // while memory is short, or some are still held back
   base::TimePoint all_looked_at_{};
   base::Counter* dialects_[2][2] = {};

@@ -36,11 +36,13 @@ bool ThriftSession::MayTake() const {
          connection_.unsent() + waiting_bytes_ <= o.max_connection_bytes;
 }
 
-// What is only dropped costs no memory; and who holds nothing may always bring one call.
+// What is only dropped costs no memory; and who holds nothing may bring one call, as long as nobody
+// waits in the middle of one.
 bool ThriftSession::MayRead() const {
   if (!MayTake()) return false;
-  if (!server_->tight() || (body_rest_ > 0 && !body_call_)) return true;
-  return connection_.unread() == 0 && connection_.unsent() == 0 && calls_.empty();
+  if (!server_->tight() || (body_rest_ > 0 && !body_call_) || server_->favours(this)) return true;
+  return connection_.unread() == 0 && connection_.unsent() == 0 && calls_.empty() &&
+         !server_->holds_back_others(this);
 }
 
 void ThriftSession::OnBytes(base::Buffer* in) {

@@ -36,6 +36,8 @@ class ThriftSession final : private net::Connection::Owner,
   void OnMemory();
   // Memory is short: if it stands still, it may not hold any for long.
   void OnTight() { WatchGaps(); }
+  // A message has begun and is not whole.
+  bool MidMessage() const { return partial_ || body_rest_ > 0; }
   // Serves what is in flight, then closes.
   void Drain();
   // Closes now; calls are cancelled.
