@@ -32,12 +32,12 @@ void Endpoint::OnLetGo(bool out_of_time) {
 }
 
 void Endpoint::OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
-                      bool reached) {
+                      bool counts, bool reached) {
   --load_;
   // An idle connection that the backend closed says nothing of its health.
-  if (left) {
+  if (counts) {
     accrual_.OnFailure(loop_->Now());
-  } else if (reached) {
+  } else if (reached && !left) {
     accrual_.OnNothing();
   }
   owner_->OnLost(this, call, step, why, left, reached);

@@ -59,7 +59,7 @@ class Endpoint final : private PoolOwner {
   void OnSuccess() override;
   void OnLetGo(bool out_of_time) override;
   void OnConnectFailed() override { accrual_.OnConnectFailure(loop_->Now()); }
-  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
+  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left, bool counts,
               bool reached) override;
   void OnEmpty() override { owner_->OnUnused(this); }
 

@@ -41,10 +41,17 @@ ThriftSession* Lendable::Pick(const call::Call& call) {
   return session ? session : PickIdle(call.protocol);
 }
 
-ThriftSession* Lendable::PickBusy(thrift::Protocol protocol) const {
-  for (size_t i = 0; i < std::min(kLook, busy_.size()); i++) {
-    ThriftSession* session = busy_[busy_.size() - 1 - i];
-    if (session->HasRoom() && session->Speaks(protocol)) return session;
+// What lost its room meanwhile (to a large reply) leaves: its session says when it has some again.
+ThriftSession* Lendable::PickBusy(thrift::Protocol protocol) {
+  size_t looked = 0;
+  for (size_t i = busy_.size(); i > 0 && looked < kLook; i--) {
+    ThriftSession* session = busy_[i - 1];
+    if (!session->HasRoom()) {
+      Remove(session);
+      continue;
+    }
+    if (session->Speaks(protocol)) return session;
+    looked++;
   }
   return nullptr;
 }

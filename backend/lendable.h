@@ -27,7 +27,7 @@ class Lendable {
   const std::vector<ThriftSession*>& idle() const { return idle_; }
 
  private:
-  ThriftSession* PickBusy(thrift::Protocol protocol) const;
+  ThriftSession* PickBusy(thrift::Protocol protocol);
   ThriftSession* PickIdle(thrift::Protocol protocol) const;
 
   std::vector<ThriftSession*> busy_, idle_;

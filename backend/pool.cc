@@ -68,7 +68,10 @@ void Pool::Take(call::Call* call) {
   // An idle one that this call cannot use makes place for one that it can.
   if (Full() && !lendable_.idle().empty()) lendable_.idle().front()->Close();
   const bool may_open = !Full();
-  if ((!may_open || MustWait(call->protocol)) && waiters_.size() >= options_.pool.max_waiters) {
+  const bool opens = may_open && Short(1) && !MustWait(call->protocol);
+  // Each connection on its way has one who waits for it without that being counted.
+  const size_t may_wait = std::max<size_t>(options_.pool.max_waiters, openings_.size());
+  if (!opens && waiters_.size() >= may_wait) {
     metrics_->too_many_waiters->Add();
     owner_->OnLetGo(false);
     call->Fail(call::Step::kConnect,
@@ -84,7 +87,7 @@ void Pool::Take(call::Call* call) {
   if (!may_open) {
     metrics_->num_waited->Add();
     call->request.Compact();
-  } else if (Short()) {
+  } else if (opens) {
     Open(call->protocol);
   }
 }
@@ -199,7 +202,7 @@ void Pool::LoseWaiter(const base::Status& why) {
   call::Call* call = waiters_.Pop();
   metrics_->waiters->Add(-1);
   call->holder = nullptr;
-  owner_->OnLost(call, call::Step::kConnect, why, false, false);
+  owner_->OnLost(call, call::Step::kConnect, why, false, false, false);
 }
 
 void Pool::CountBytes(ThriftSession* session) {
@@ -219,6 +222,7 @@ void Pool::OnRoom(ThriftSession* session) {
   if (!waiters_.empty()) ServeWaiters();
   if (session->busy()) return;
   if (Spare(*session)) return session->Close();
+  if (session->shelf != ThriftSession::Shelf::kIdle) return;  // it made place for another
   ArmIdle(*session);
 }
 
@@ -310,7 +314,7 @@ static std::optional<base::Duration> IdleTime(const Options& options) {
 }
 
 void Pool::CloseAllIdle() {
-  while (!lendable_.idle().empty()) lendable_.idle().front()->Close();
+  while (!lendable_.idle().empty()) lendable_.idle().back()->Close();  // nothing moves up
 }
 
 // For the sooner of: the idle time of the one idle for longest, the life time of this one.

@@ -43,7 +43,7 @@ class PoolOwner {
   virtual void OnConnectFailed() = 0;
   // See SessionOwner::OnLost. `reached`: a connection had been there.
   virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
-                      bool reached) = 0;
+                      bool counts, bool reached) = 0;
   // Nothing is left of a pool that was retired.
   virtual void OnEmpty() = 0;
 };
@@ -76,8 +76,9 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   void OnDead(ThriftSession* session) override;
   void OnSuccess() override { owner_->OnSuccess(); }
   void OnLetGo(bool out_of_time) override { owner_->OnLetGo(out_of_time); }
-  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left) override {
-    owner_->OnLost(call, step, why, left, true);
+  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
+              bool counts) override {
+    owner_->OnLost(call, step, why, left, counts, true);
   }
   void OnStrayAnswer() override { metrics_->stray_answers->Add(); }
   void OnCancel(call::Call* call) override;
@@ -86,9 +87,9 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
 
   // --- connections on their way ---
   bool Full() const { return sessions_.size() + openings_.size() >= options_.pool.max_size; }
-  // More wait than what is on its way can carry.
-  bool Short() const {
-    return waiters_.size() > openings_.size() * uint64_t{options_.pool.max_in_flight};
+  // More wait, with `more` of them, than what is on its way can carry.
+  bool Short(uint64_t more = 0) const {
+    return waiters_.size() + more > openings_.size() * uint64_t{options_.pool.max_in_flight};
   }
   bool MustWait(thrift::Protocol protocol) const;
   void Open(thrift::Protocol protocol);

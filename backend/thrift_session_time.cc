@@ -30,10 +30,14 @@ void ThriftSession::ArmTimer() {
 }
 
 std::optional<base::TimePoint> ThriftSession::NextTime() {
+  std::optional<base::TimePoint> at;
+  if (AwaitsTurn()) at = begun_ + options_.body_idle_timeout;
   // While we do not read, the backend's silence is ours.
   if (Sending() || (downloading_ && !connection_.paused())) {
-    return moved_ + options_.body_idle_timeout;
+    const base::TimePoint still = moved_ + options_.body_idle_timeout;
+    at = at ? std::min(*at, still) : still;
   }
+  if (at) return at;
   if (downloading_ || !options_.attempt_timeout) return std::nullopt;
   for (Entry* e = in_flight_.oldest(); e; e = in_flight_.Next(e)) {
     if (e->call) return e->since + *options_.attempt_timeout;
@@ -69,7 +73,7 @@ void ThriftSession::CheckAttempts() {
     call::Call* call = e->call;
     Release(call);
     in_flight_.LetGo(e);
-    owner_->OnLost(call, call::Step::kReply, why, true);
+    owner_->OnLost(call, call::Step::kReply, why, true, true);
   }
   if (!dead_ && Deserted()) Die();
 }
@@ -83,9 +87,14 @@ void ThriftSession::CheckBody() {
   const base::TimePoint now = loop_->Now();
   if (connection_.paused() && !Sending()) moved_ = now;
   NoteSent();
-  if (now - moved_ < options_.body_idle_timeout) return;
+  const bool waited = AwaitsTurn() && now - begun_ >= options_.body_idle_timeout;
+  if (!waited && now - moved_ < options_.body_idle_timeout) return;
   auto ms = duration_cast<milliseconds>(options_.body_idle_timeout);
   const std::string bound = " for " + std::to_string(ms.count()) + " ms (bodyIdleTimeoutMs)";
+  if (waited) {
+    return FailAll(
+        base::Status(base::Code::kTimeout, "its reply waited for those before it" + bound));
+  }
   if (downloading_) {
     return Lose(call::Step::kReply,
                 base::Status(base::Code::kTimeout, Where() + " stopped in mid-reply" + bound));

@@ -115,18 +115,69 @@ TEST_F(BodyTest, NobodyReadsOnUntilTheClientsTurnHasCome) {
   EXPECT_EQ(c.begun, 1);
   EXPECT_LT(sent, 300'000u);
   EXPECT_EQ(c.pieces, 0);
-  Advance(milliseconds(60'000));
+  Advance(milliseconds(9999));
   EXPECT_EQ(c.call.end(), End::kOpen) << "the backend is not silent, it is not read";
   c.room = false;
   c.Take();
   Settle(&loop_);
   EXPECT_EQ(c.pieces, 1) << "no more before it says so";
+  Advance(milliseconds(60'000));
+  EXPECT_EQ(c.call.end(), End::kOpen) << "the client is slow, and has bounds of its own";
   c.room = true;
   c.Take();
   send();
   ASSERT_EQ(c.call.end(), End::kReplied);
   EXPECT_TRUE(c.reply == Reply(4'000'000, 9));
   EXPECT_EQ(owner_.idle, 1);
+}
+
+// The replies before may wait for the very connection that it has.
+TEST_F(BodyTest, AReplyWhoseTurnDoesNotComeGivesItsConnectionUpAndBlamesNobody) {
+  for (size_t here : {size_t{500}, size_t{5000}}) {
+    SCOPED_TRACE(here);
+    Open(50'000);
+    LargeCall c(1, 1);
+    c.take = false;
+    session_->Send(&c.call);
+    Read();
+    const std::string bytes = Reply(4'000'000, 1);
+    Answer(std::string_view(bytes).substr(0, 500));
+    EXPECT_EQ(c.begun, 1);
+    for (size_t at = 500; at < here + 1500; at += 500) {  // that it goes on does not help
+      Advance(milliseconds(800));
+      Answer(std::string_view(bytes).substr(at, 500));
+    }
+    Advance(milliseconds(10'000));
+    ASSERT_EQ(c.call.end(), End::kFailed);
+    EXPECT_EQ(c.call.failed_code, base::Code::kTimeout);
+    EXPECT_EQ(c.call.failure,
+              "trestle: reply: its reply waited for those before it for 10000 ms "
+              "(bodyIdleTimeoutMs)");
+    EXPECT_EQ(c.call.reply_body.source, nullptr);
+    EXPECT_EQ(owner_.lost, 0) << "no fault of the backend";
+    EXPECT_EQ(owner_.let_go, 1);
+    EXPECT_EQ(owner_.late, 0);
+    EXPECT_EQ(owner_.dead, 1);
+  }
+}
+
+TEST_F(BodyTest, AReplyWhoseTurnComesInTimeHasItsWholeTime) {
+  Open();
+  LargeCall c(1, 1);
+  c.take = false;
+  session_->Send(&c.call);
+  Read();
+  const std::string bytes = Reply(100'000, 1);
+  Answer(std::string_view(bytes).substr(0, 500));
+  Advance(milliseconds(5000));
+  Answer(std::string_view(bytes).substr(500, 500));
+  Advance(milliseconds(4999));
+  c.Take();
+  Settle(&loop_);
+  Advance(milliseconds(9999));
+  ASSERT_EQ(c.call.end(), End::kOpen) << c.call.failure;
+  Answer(std::string_view(bytes).substr(1000));
+  EXPECT_EQ(c.call.end(), End::kReplied);
 }
 
 TEST_F(BodyTest, AReplyThatBreaksOffFailsTheCall) {

@@ -37,13 +37,16 @@ struct LosingOwner final : SessionOwner {
   void OnDead(ThriftSession*) override { dead++; }
   void OnSuccess() override { success++; }
   void OnLetGo(bool out_of_time) override { (out_of_time ? late : let_go)++; }
-  void OnLost(call::Call* call, Step step, const base::Status& why, bool call_left) override {
+  void OnLost(call::Call* call, Step step, const base::Status& why, bool call_left,
+              bool counts) override {
     lost++;
+    failures += counts;
     left = call_left;
     call->Fail(step, why);
   }
   void OnStrayAnswer() override { stray++; }
   int room = 0, idle = 0, dead = 0, success = 0, late = 0, let_go = 0, lost = 0, stray = 0;
+  int failures = 0;
   bool left = false;
 };
 

@@ -32,7 +32,7 @@ struct Owner final : backend::SessionOwner {
   }
   void OnSuccess() override {}
   void OnLetGo(bool) override {}
-  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool) override {
+  void OnLost(call::Call* call, call::Step step, const base::Status& why, bool, bool) override {
     call->Fail(step, why);
   }
   void OnStrayAnswer() override {}
