@@ -94,6 +94,7 @@ void Client::FillBalancer() {
 void Client::Reconfigure(const Options& options, std::unique_ptr<net::Connector> connector) {
   assert(loop_->InLoop());
   const bool renew = connector || options.framing != options_.framing ||
+                     options.max_frame_bytes != options_.max_frame_bytes ||
                      options.ttwitter != options_.ttwitter ||
                      options.strip_service_name != options_.strip_service_name ||
                      options.pool.max_in_flight != options_.pool.max_in_flight;

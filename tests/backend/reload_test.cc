@@ -51,7 +51,6 @@ TEST_F(ReloadTest, WhatDoesNotConcernConnectionsKeepsThem) {
   options_.accrual.failures = 1;
   options_.budget.percent_can_retry = 0;
   options_.stream_threshold = 100;
-  options_.max_frame_bytes = 1000;
   Reload();
   Ask();
   EXPECT_EQ(Opened(), 1u);
@@ -63,6 +62,7 @@ TEST_F(ReloadTest, WhatIsSpokenChangesForNewConnectionsAndOldOnesCloseWhenTheyAr
       {"strip", [](Options* o) { o->strip_service_name = true; }},
       {"max_in_flight", [](Options* o) { o->pool.max_in_flight = 7; }},
       {"ttwitter", [](Options* o) { o->ttwitter = true; }},
+      {"max_frame_bytes", [](Options* o) { o->max_frame_bytes = 1000; }},
   };
   for (const auto& [name, change] : kChanges) {
     SCOPED_TRACE(name);
@@ -95,6 +95,20 @@ TEST_F(ReloadTest, WhatIsSpokenChangesForNewConnectionsAndOldOnesCloseWhenTheyAr
     EXPECT_EQ(Gauge("connections"), name == "ttwitter" ? 0 : 1);
     next.call.Cancel();
   }
+}
+
+TEST_F(ReloadTest, ALargerReplyMayComeAfterItsBoundWasRaised) {
+  options_.max_frame_bytes = 1000;
+  Open();
+  Ask();
+  options_.max_frame_bytes = 10'000;
+  Reload();
+  TestCall call;
+  Dispatch(call);
+  ASSERT_EQ(Opened(), 2u);
+  Far(1).Send(tests::ReplyFrame("userService:addUser", 1, std::string(9000, '\0')));
+  Settle(&loop_);
+  EXPECT_EQ(call.end(), End::kReplied) << call.failure();
 }
 
 TEST_F(ReloadTest, ASharedConnectionOfBeforeFinishesItsCallsAndTakesNoMore) {
