@@ -7,12 +7,13 @@
 namespace trestle::backend {
 namespace {
 
-constexpr uint32_t kMaxPlaces = 1 << 20;  // leaves 2047 rounds in a seqid
+// As conf bounds maxInFlight; leaves 32767 rounds in a seqid.
+constexpr uint32_t kMostInFlight = 65'536;
 
 }  // namespace
 
 InFlight::InFlight(uint32_t places)
-    : places_(std::clamp(places, 1u, kMaxPlaces)),
+    : places_(std::clamp(places, 1u, kMostInFlight)),
       bits_(static_cast<uint32_t>(std::bit_width(places_ - 1))) {}
 
 // Positive: some servers take a negative seqid badly.

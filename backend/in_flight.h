@@ -1,8 +1,9 @@
 // InFlight: the calls that one connection carries, in the order in which they were sent.
 //
 // A call's place is part of its seqid, so a reply finds its call in one step whatever the order of
-// the replies; places are used again, rounds are not, so a late reply never finds another call. A
-// call that was let go of keeps its place until its reply came: the backend is still at work on it.
+// the replies. Places are used again at once; rounds, one for each call, only after all others, at
+// least 32767 calls later: a second reply to a call finds nobody. A call that was let go of keeps
+// its place until its reply came: the backend is still at work on it.
 //
 // Lifetime: of its session; an Entry's pointer holds until the next Add. Threading: its worker's
 // loop. Errors: none.

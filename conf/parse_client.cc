@@ -4,7 +4,7 @@ namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kAnyNumber = 2'147'483'647;
-constexpr uint32_t kMostInFlight = 1'000'000;
+constexpr uint32_t kMostInFlight = 65'536;  // as backend::InFlight
 
 std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   if (!section) return std::nullopt;

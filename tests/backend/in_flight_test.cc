@@ -36,6 +36,17 @@ TEST(InFlightTest, ASeqidThatWasUsedFindsNobodyElse) {
   EXPECT_EQ(calls.Find(old), nullptr);
 }
 
+TEST(InFlightTest, HoweverManyPlacesASeqidIsNotUsedAgainSoon) {
+  InFlight calls(UINT32_MAX);
+  call::Call call;
+  std::set<int32_t> seen;
+  for (int i = 0; i < 30'000; i++) {
+    InFlight::Entry* e = calls.Add(&call, {});
+    ASSERT_TRUE(seen.insert(e->seqid).second) << i;
+    calls.Remove(e);
+  }
+}
+
 TEST(InFlightTest, SeqidsOfNobodyFindNobody) {
   InFlight calls(8);
   call::Call a;

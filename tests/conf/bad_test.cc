@@ -246,9 +246,9 @@ INSTANTIATE_TEST_SUITE_P(
              WithRouter("  client: {hostConnectionPool: {maxInFlight: 0}}\n"),
              {"f:4: routers[0].client.hostConnectionPool.maxInFlight: must be at least 1, is 0"}},
         Case{"ManyInFlight",
-             WithRouter("  client: {hostConnectionPool: {maxInFlight: 1000001}}\n"),
-             {"f:4: routers[0].client.hostConnectionPool.maxInFlight: must be at most 1000000, is "
-              "1000001"}},
+             WithRouter("  client: {hostConnectionPool: {maxInFlight: 65537}}\n"),
+             {"f:4: routers[0].client.hostConnectionPool.maxInFlight: must be at most 65536, is "
+              "65537"}},
         Case{"Pipelined",
              InServer("    maxPipelined: 0\n"),
              {"f:5: routers[0].servers[0].maxPipelined: must be at least 1, is 0"}},
