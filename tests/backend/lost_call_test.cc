@@ -62,6 +62,26 @@ TEST_F(BackendSessionTest, ALateAnswerToAOnewayIsDroppedAndCounted) {
   EXPECT_EQ(owner_.dead, 0);
 }
 
+TEST_F(BackendSessionTest, AnswersToManyOnewaysAreKnownWhereManyAreInFlight) {
+  const struct {
+    uint32_t places;
+    int oneways;
+    bool known;
+  } kCases[] = {{1, 8, true}, {1, 9, false}, {50, 100, true}, {50, 101, false}, {9000, 1000, true}};
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.oneways);
+    options_.pool.max_in_flight = c.places;
+    Open();
+    TestCall first("log", 5, MessageType::kOneway);
+    const std::string sent = Send(first);
+    const auto seqid = static_cast<int32_t>(thrift::ReadU32(sent.data() + sent.size() - 5));
+    for (int i = 1; i < c.oneways; i++) Send(*TestCall::Oneway());
+    Answer(ExceptionFrame("log", seqid));
+    EXPECT_EQ(owner_.stray, c.known ? 1 : 0);
+    EXPECT_EQ(owner_.dead, c.known ? 0 : 1);
+  }
+}
+
 TEST_F(BackendSessionTest, AStrayAnswerAndTheReplyInOneRead) {
   for (size_t at_a_time : {size_t{1}, size_t{1000}}) {
     Open();
