@@ -14,7 +14,7 @@ namespace trestle::backend {
 
 struct Spoken {
   thrift::Framing framing = thrift::Framing::kFramed;
-  // Without an upgrade an idle connection may turn to the other protocol.
+  // That of the first call, from then on: servers may tell it from a connection's first bytes.
   thrift::Protocol protocol = thrift::Protocol::kBinary;
   bool upgraded = false;            // TTwitter: headers before all messages
   bool strip_service_name = false;  // "userService:addUser" is sent as "addUser"

@@ -78,7 +78,7 @@ class ThriftSession final : private net::Connection::Owner,
   bool busy() const { return !in_flight_.empty(); }
   bool HasRoom() const { return !dead_ && !alone_ && !ending_ && !in_flight_.full(); }
   bool Speaks(thrift::Protocol protocol) const {
-    return protocol == spoken_.protocol || (!spoken_.upgraded && in_flight_.empty());
+    return protocol == spoken_.protocol || (!spoken_.upgraded && connection_.queued() == 0);
   }
   // The last call was a oneway: the backend may still be at work on it.
   bool after_oneway() const { return after_oneway_; }

@@ -244,6 +244,16 @@ ClientEntry* Binder::UseClient(const Bound::Leaf& leaf, BoundNameEntry::Class ki
   }
 }
 
+ClientEntry* Binder::ClientOf(BoundNameEntry* name, size_t leaf) {
+  BoundNameEntry::Leaf& wanted = name->leaves[leaf];
+  if (wanted.client) return wanted.client;
+  BoundNameEntry* outer = std::exchange(settling_, name);
+  wanted.client = UseClient(name->bound->leaves[leaf], name->kind);
+  settling_ = outer;
+  if (wanted.client) wanted.metrics = wanted.client->ForService(name->shown);
+  return wanted.client;
+}
+
 void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) {
   if (!bound->negative() && !name->metrics) {
     name->metrics = std::make_unique<call::CallMetrics>(
@@ -263,6 +273,8 @@ void Binder::SetBound(BoundNameEntry* name, std::shared_ptr<const Bound> bound) 
   name->leaves = std::move(leaves);
   if (!name->bound) --unbound_;
   name->bound = std::move(bound);
+  // What the old leaves held may have been all that was missing.
+  for (size_t i = 0; i < name->leaves.size(); i++) ClientOf(name, i);
   if (name->kind == BoundNameEntry::Class::kLocal) return;
   SetClass(name, name->bound->negative() ? BoundNameEntry::Class::kNegative
                                          : BoundNameEntry::Class::kPositive);

@@ -71,6 +71,9 @@ class Binder final : public call::Holder {
   // identify or, over a bound, bind.
   base::Result<BoundNameEntry*> Find(const call::Call& call);
   void Unuse(BoundNameEntry* name);
+  // The client of a leaf of a bound name. One that there was no room for is looked for again; null:
+  // there is none yet.
+  ClientEntry* ClientOf(BoundNameEntry* name, size_t leaf);
   // Holds `call` until its name is bound, then gives it to `route`.
   void Await(call::Call* call, BoundNameEntry* name);
   // Names stay as they are bound. Where calls are named in another way than before, the names they

@@ -108,7 +108,7 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
   }
   if (leaf < 0) return call->Fail(call::Step::kBind, base::Status(bound.code, bound.why));
   const BoundNameEntry::Leaf& picked = name->leaves[static_cast<size_t>(leaf)];
-  if (!picked.client) {
+  if (!picked.client && !binder_.ClientOf(name, static_cast<size_t>(leaf))) {
     return call->Fail(call::Step::kBind,
                       base::Status(base::Code::kRefused,
                                    "too many concrete names in use (bindingCache.clients)"));

@@ -136,7 +136,7 @@ TEST_F(PoolSharingTest, TwoProtocolsAtOnceHaveAConnectionEach) {
   EXPECT_EQ(binary.end(), End::kReplied);
 }
 
-TEST_F(PoolSharingTest, ALoneConnectionServesTwoProtocolsInTurn) {
+TEST_F(PoolSharingTest, APlaceForOneConnectionServesTwoProtocolsInTurn) {
   options_.pool.max_size = 1;
   Open();
   TestCall binary, last;
@@ -145,13 +145,15 @@ TEST_F(PoolSharingTest, ALoneConnectionServesTwoProtocolsInTurn) {
   Dispatch(compact);
   Dispatch(last);
   EXPECT_EQ(AnswerAll(0), 1u) << "who waits first goes first";
-  std::string in = Far(0).TakeAll();
+  Settle(&loop_);
+  std::string in = Far(1).TakeAll();  // a connection keeps the protocol of its first call
   auto asked = tests::TakeMessages(&in, thrift::Protocol::kCompact);
   ASSERT_EQ(asked.size(), 1u);
-  Far(0).Send(tests::ReplyFrame("m", asked[0].seqid, tests::kVoidBody, thrift::Protocol::kCompact));
+  Far(1).Send(tests::ReplyFrame("m", asked[0].seqid, tests::kVoidBody, thrift::Protocol::kCompact));
   Settle(&loop_);
   EXPECT_EQ(compact.end(), End::kReplied);
-  EXPECT_EQ(AnswerAll(0), 1u);
+  Settle(&loop_);
+  EXPECT_EQ(AnswerAll(2), 1u);
   EXPECT_EQ(last.end(), End::kReplied);
 }
 

@@ -293,6 +293,8 @@ TEST_F(BoundsTest, WithAllClientsInUseACallIsRefused) {
   EXPECT_EQ(Ask("b"),
             "trestle: bind: /svc/b: too many concrete names in use (bindingCache.clients)");
   EXPECT_EQ(router_->clients(), 1u);
+  Answer(busy);
+  EXPECT_EQ(Ask("b"), "10.0.0.1:1") << "it was refused while there was no room, not for ever";
 }
 
 TEST_F(BoundsTest, ADtabOfOneRequestLeadsToSoManyDestinationsOnly) {
