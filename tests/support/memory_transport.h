@@ -79,6 +79,7 @@ class MemoryTransport final : public net::Transport {
     ShutdownWrite();
   }
   bool end_ahead() const override { return in_->ended; }
+  bool Readable() override { return !in_->bytes.empty() || in_->ended || in_->reset; }
   const net::Peer& peer() const override { return peer_; }
   int descriptor() const override { return -1; }
 
