@@ -1,4 +1,4 @@
-"""Backends that take TTwitter headers or refuse them, and backends with many calls on a connection."""
+"""Backends that take TTwitter headers or refuse them, and those with many calls on a connection."""
 
 import struct
 import unittest

@@ -24,14 +24,15 @@ class Apache(RouterTest):
 
     @classmethod
     def configure(cls):
-        cls.cases = [case for case in itertools.product(TRANSPORTS, PROTOCOLS, TRANSPORTS, PROTOCOLS)
-                     if family(case[1]) == family(case[3])]
+        kinds = itertools.product(TRANSPORTS, PROTOCOLS, TRANSPORTS, PROTOCOLS)
+        cls.cases = [case for case in kinds if family(case[1]) == family(case[3])]
         routers = []
         for i, (transport, protocol, server_transport, _) in enumerate(cls.cases):
             told = {"thriftFramed": transport == "framed"}
             routers.append({
                 "protocol": "thrift", "label": f"case{i}", "dtab": f"/svc => /#/io.l5d.fs/case{i}",
                 "servers": [{}, told], "thriftProtocol": family(protocol),
+                "bodyIdleTimeoutMs": 3000,  # what is read as half a message is not waited for long
                 "client": {"thriftFramed": server_transport == "framed"}})
         router = Router(routers, workers=1)
         for i, (_, _, transport, protocol) in enumerate(cls.cases):
@@ -128,7 +129,7 @@ class ByteByByte(RouterTest):
     def configure(cls):
         cls.binary = cls.backend(FakeBackend("users", wire.OldBinary))
         cls.compact = cls.backend(FakeBackend("users", wire.Compact))
-        router = Router([{"protocol": "thrift", "label": "rt", "servers": [{}, {"dest": "/compact"}],
+        router = Router([{"protocol": "thrift", "servers": [{}, {"dest": "/compact"}],
                           "dtab": "/svc => /#/io.l5d.fs/binary ; /svc/compact => "
                                   "/#/io.l5d.fs/compact"}])
         router.write("binary", cls.binary.port)

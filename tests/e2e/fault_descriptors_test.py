@@ -1,4 +1,4 @@
-"""The router is out of file descriptors: what it has goes on, and the rest comes when there are some."""
+"""The router is out of file descriptors: what it has goes on, the rest when there are some."""
 
 import os
 import resource
@@ -27,8 +27,8 @@ class Descriptors(RouterTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # Ubsan looks at the first virtual call of each kind through a pipe, and without a descriptor
-        # for that takes the object for a wrong one: so what comes has been done once before.
+        # Ubsan looks at the first virtual call of each kind through a pipe, and if there is none
+        # takes the object for a wrong one: so what comes has been done once before.
         with Client(cls.router.port) as client:
             client.upgrade()
             for dtab in ([], [("/svc/users", "/svc/down")], [("/svc/users", "/svc/nowhere")]):

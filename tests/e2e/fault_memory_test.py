@@ -1,5 +1,5 @@
-"""More is sent than the router may hold (maxBufferedBytes): writers wait, then errors are clear, and
-memory stays where it may be."""
+"""More is sent than the router may hold (maxBufferedBytes): writers wait, errors are clear, and
+memory stays in its bounds."""
 
 import threading
 import unittest
@@ -153,7 +153,7 @@ class Memory(RouterTest):
         self.check_memory()
 
     def test_many_connections_with_half_messages(self):
-        # 200 times 500 kB and no end: most of it stays in the sockets, others are refused for as long
+        # 200 times 500 kB and no end: most of it stays in the sockets, others are refused as long
         # as it fills the bound, and those who are silent are closed.
         some = []
         whole = wire.Binary.message(wire.CALL, "slow:echo", 1, [(1, "string", pattern(MIB))])

@@ -1,5 +1,5 @@
-"""Backends whose answers are late, twice, of another call, or exceptions of every type; and backends
-that never answer."""
+"""Backends whose answers are late, twice, of another call, or exceptions of every type;
+and backends that never answer."""
 
 import unittest
 
@@ -38,8 +38,9 @@ class Replies:
 
         def do(connection, message):
             def reply(text="of " + method, **changed):
-                parts = {"kind": wire.REPLY, "name": message.name, "seqid": message.seqid}
-                payload = self.protocol.message(fields=[(0, "string", text)], **{**parts, **changed})
+                parts = {"kind": wire.REPLY, "name": message.name, "seqid": message.seqid,
+                         "fields": [(0, "string", text)]}
+                payload = self.protocol.message(**{**parts, **changed})
                 return wire.frame(payload)
 
             return answer(connection, message, reply)

@@ -229,7 +229,7 @@ class Idle(RouterTest):
         self.assertLessEqual(each, 4096, "bytes for an idle connection")
 
     def assert_rests(self):
-        """Idle connections take no processor time: an idle second costs less than a tenth of one."""
+        """Idle connections take no processor time: a second of them less than a tenth of one."""
         def used():
             with open(f"/proc/{self.router.process.pid}/stat", encoding="ascii") as stat:
                 fields = stat.read().rsplit(")", 1)[1].split()

@@ -1,9 +1,9 @@
-"""Clients and backends that vanish, at each byte of a message, by an end of stream and by a reset."""
+"""Clients and backends that vanish at each byte of a message, by an end of stream or a reset."""
 
 import unittest
 
 import wire
-from client import Client, Closed
+from client import Client
 from fake_dialects import OddBackend, TTwitterBackend, reset_at_close
 from router_process import Router, RouterTest, until
 

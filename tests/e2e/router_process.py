@@ -20,7 +20,7 @@ from client import PATIENCE
 BIN = os.environ.get("TRESTLE_BIN", "build/bin")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GIVEN_PORTS = set()
-# Without it the C library makes its time zone anew for each line of the log, under a lock of its own
+# Without it the C library makes its time zone anew for each line of the log, under its own lock
 # that tsan does not know.
 os.environ.setdefault("TZ", "UTC")
 

@@ -1,4 +1,4 @@
-"""The clients of the soak: those whose every call is checked, and those that are a fault themselves."""
+"""The clients of the soak: those whose calls are checked, and those that are faults themselves."""
 
 import asyncio
 import collections

@@ -1,4 +1,4 @@
-"""The stage of the soak: the router, its services, their backends, and when each of them was away."""
+"""The stage of the soak: the router, its services and backends, and when each of them was away."""
 
 import asyncio
 import json

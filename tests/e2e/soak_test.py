@@ -1,4 +1,4 @@
-"""Twenty seconds of the soak: no wrong reply, no loss that no fault explains, no descriptor left open,
+"""Twenty seconds of the soak: no wrong reply, no loss without a reason, no descriptor left open,
 and the router lives. By hand and for longer: script/soak."""
 
 import os
@@ -13,8 +13,8 @@ SECONDS = 20
 class Soak(unittest.TestCase):
     def test_a_mixed_load_with_random_faults(self):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "soak.py")
-        done = subprocess.run([sys.executable, "-B", script, "--seconds", str(SECONDS), "--seed", "7"],
-                              capture_output=True, text=True, timeout=500, check=False)
+        command = [sys.executable, "-B", script, "--seconds", str(SECONDS), "--seed", "7"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
         print(done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout[-8000:] + done.stderr[-8000:])
         answered = re.search(r"^ *(\d+) answered$", done.stdout, re.M)

@@ -16,7 +16,7 @@ def spoken(first):
 
 
 def of_header(first):
-    """The protocol of a TTwitter header: a binary one begins with a type, compact with an id too."""
+    """The protocol of a TTwitter header: binary begins with a type, compact with an id too."""
     return wire.Compact if first >= 0x10 else wire.OldBinary
 
 
