@@ -41,12 +41,13 @@ void Opening::OnConnected(base::Result<std::unique_ptr<net::Transport>> result) 
 }
 
 void Opening::OnAnswer(Answer answer, std::unique_ptr<net::Transport> transport) {
-  if (!owner_) return;
+  // The transport is the one whose event this is.
+  if (!owner_) return loop_->DeleteLater(std::move(transport));
   loop_->DeleteLater(std::move(handshake_));
   ask_ = false;
   upgraded_ = answer == Answer::kAccepted && transport != nullptr;
   owner_->OnAnswer(this, answer);
-  if (!owner_) return;
+  if (!owner_) return loop_->DeleteLater(std::move(transport));
   if (transport) return owner_->OnOpened(this, std::move(transport));
   Connect();
 }
