@@ -230,7 +230,7 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
   client:
     kind: io.l5d.global
     hostConnectionPool: {minSize: 1, maxSize: 2147483647, idleTimeMs: 0, maxWaiters: 0,
-                         maxInFlight: 1000000}
+                         maxInFlight: 65536}
     requestAttemptTimeoutMs: 3
     loadBalancer: {kind: roundRobin, maxEffort: 4}
     failFast: true
@@ -252,7 +252,7 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
 )"))
                                   .routers.at(0);
   const ClientOptions client = ResolveClient(router.client, {});
-  EXPECT_EQ(client.host_connection_pool, (PoolConfig{1, 2147483647, Millis(0), 0, 1'000'000}));
+  EXPECT_EQ(client.host_connection_pool, (PoolConfig{1, 2147483647, Millis(0), 0, 65'536}));
   EXPECT_EQ(client.request_attempt_timeout, Millis(3));
   EXPECT_EQ(client.load_balancer, (BalancerConfig{BalancerConfig::Kind::kRoundRobin, 4}));
   EXPECT_TRUE(client.fail_fast);
