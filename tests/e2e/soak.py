@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import random
 import sys
 import time
@@ -9,6 +10,8 @@ import time
 from soak_load import Caller, Nuisance, Tally
 from soak_stage import Stage
 
+# What is under way at the end of the load may take so many seconds to end.
+ENDS = 120
 BAD = ("wrong", "unexplained", "stuck", "lost", "refused")
 
 
@@ -35,14 +38,24 @@ class Soak:
         while time.monotonic() < end and stage.router.process.poll() is None:
             await asyncio.sleep(0.2)
         stopped.set()
-        for done in await asyncio.gather(*makers, *nuisances, *callers, watching,
-                                         return_exceptions=True):
-            if isinstance(done, BaseException):
-                self.problems.append(f"the soak itself: {done!r}")
+        await self.end_all([*makers, *nuisances, *callers, watching])
         if stage.router.process.poll() is not None:
             self.problems.append(f"the router ended: {stage.router.log()[-4000:]}")
             return
         await self.check_descriptors(before)
+
+    async def end_all(self, tasks):
+        """Waits for them; one that does not end is a fault, and where it stands is told."""
+        done, stuck = await asyncio.wait(tasks, timeout=ENDS)
+        for task in done:
+            if task.exception():
+                self.problems.append(f"the soak itself: {task.exception()!r}")
+        for task in stuck:
+            place = io.StringIO()
+            task.print_stack(file=place)
+            self.problems.append("did not end: " + place.getvalue())
+        if stuck:
+            self.problems.append(f"the router then: {self.stage.router.threads()}")
 
     async def check_descriptors(self, before):
         deadline = time.monotonic() + 60

@@ -192,7 +192,7 @@ class Nuisance:
         try:
             await getattr(self, self.chance.choice(
                 ["half", "half", "silent", "rubbish", "slow", "never"]))(reader, writer)
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             if self.chance.random() < 0.5:
@@ -220,8 +220,11 @@ class Nuisance:
         size = 2_000_000
         writer.write(wire.frame(wire.Binary.message(wire.CALL, "plain:big", 1,
                                                     [(1, "string", f"slow {size}")])))
+        rest = struct.unpack(">I", await reader.readexactly(4))[0]  # an exception is a short one
         for _ in range(self.chance.randint(1, 40)):
-            if not await reader.read(16_384):
+            more = await reader.read(min(16_384, rest))
+            rest -= len(more)
+            if not more or not rest:
                 return
             await asyncio.sleep(0.05)
 
