@@ -138,7 +138,7 @@ HttpReply AdminServer::Index() const {
   for (const auto& [page, about] : index_) width = std::max(width, page.size());
   std::string out = options_.program + " " + options_.version + "\n\n";
   for (const auto& [page, about] : index_) {
-    out += page + std::string(width - page.size() + 2, ' ') + about + "\n";
+    out.append(page).append(width - page.size() + 2, ' ').append(about).append("\n");
   }
   return HttpReply::Text(200, std::move(out));
 }

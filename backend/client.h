@@ -43,7 +43,8 @@ class Client final : private EndpointOwner, private call::Holder {
   void Dispatch(call::Call* call);
 
   // New options: how connections are made and what is spoken on them holds for new ones, and those
-  // of before are closed as they become idle; everything else holds at once.
+  // of before are closed as they become idle; everything else holds at once. Without a
+  // `connector` (null: it would be the same) the one of before stays.
   void Reconfigure(const Options& options, std::unique_ptr<net::Connector> connector);
 
   const std::string& id() const { return id_; }

@@ -135,7 +135,7 @@ void AcceptAll(int listener, int epoll) {
 }  // namespace
 }  // namespace trestle::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): it ends the program
   uint16_t port = 0;
   CLI::App app{"bench_echo: a Thrift server that gives back what it was given"};
   app.add_option("--port", port, "on 127.0.0.1; 0: a free one")->capture_default_str();

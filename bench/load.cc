@@ -136,7 +136,7 @@ class Run {
 }  // namespace
 }  // namespace trestle::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): it ends the program
   trestle::bench::Options options;
   CLI::App app{"bench_load: echo calls to a Thrift server or router, counted and checked"};
   trestle::bench::AddOptions(&app, &options);

@@ -224,7 +224,7 @@ base::Status HttpServer::Listen(const std::string& ip, uint16_t port) {
 
 void HttpServer::Handle(std::string path, Handler handler) {
   HandleAsync(std::move(path),
-              [handler = std::move(handler)](const HttpRequest& request, Replier reply) {
+              [handler = std::move(handler)](const HttpRequest& request, const Replier& reply) {
                 reply(handler(request));
               });
 }
@@ -235,7 +235,7 @@ void HttpServer::HandleAsync(std::string path, AsyncHandler handler) {
 
 void HttpServer::HandlePrefix(std::string prefix, Handler handler) {
   prefixes_[std::move(prefix)] = [handler = std::move(handler)](const HttpRequest& request,
-                                                                Replier reply) {
+                                                                const Replier& reply) {
     reply(handler(request));
   };
 }

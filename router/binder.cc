@@ -135,7 +135,7 @@ uint32_t Binder::Max(BoundNameEntry::Class kind) const {
 // A name not yet known takes no place of those that lead somewhere, but there must be one for it.
 base::Status Binder::MayAdd(BoundNameEntry::Class kind) {
   using Class = BoundNameEntry::Class;
-  const base::Status full(base::Code::kRefused, "too many names in use (bindingCache)");
+  base::Status full(base::Code::kRefused, "too many names in use (bindingCache)");
   // A name of a request that is not bound is always in use.
   while (unbound_ >= config().binding_cache.pending) {
     if (DropOldest(Class::kPending)) continue;

@@ -43,6 +43,7 @@ class Derivations::Waiting : public std::enable_shared_from_this<Waiting> {
     }
     if (!pending || last) return Finish(std::move(tree));
     std::vector<naming::Subscription> subscriptions;
+    subscriptions.reserve(sources.size());
     for (auto& source : sources) {
       subscriptions.push_back(source->Subscribe([this] { LookSoon(); }));
     }

@@ -307,7 +307,7 @@ int Run(const CommandLine& line) {
 }  // namespace
 }  // namespace trestle::router
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): it ends the program
   using trestle::router::CommandLine;
   FLAGS_logtostderr = true;
   google::InitGoogleLogging(argv[0]);

@@ -20,8 +20,8 @@ bool AnyWantsHeaders(const conf::ClientConfig& config) {
 
 }  // namespace
 
-Router::Router(net::EventLoop* loop, RouterPart config, uint32_t id, Names* names, Share share,
-               Clients::Connect connect, base::Random* random, base::Scope* scope)
+Router::Router(net::EventLoop* loop, const RouterPart& config, uint32_t id, Names* names,
+               Share share, Clients::Connect connect, base::Random* random, base::Scope* scope)
     : loop_(loop),
       random_(random),
       unbound_(scope->Labelled("service", "other")),

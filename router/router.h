@@ -21,7 +21,7 @@ namespace trestle::router {
 class Router final : public call::Handler, private call::Observer {
  public:
   // `names` and `scope` (rt/LABEL) outlive it. `id`: see Setup.
-  Router(net::EventLoop* loop, RouterPart config, uint32_t id, Names* names, Share share,
+  Router(net::EventLoop* loop, const RouterPart& config, uint32_t id, Names* names, Share share,
          Clients::Connect connect, base::Random* random, base::Scope* scope);
 
   void Handle(call::Call* call) override;
