@@ -198,8 +198,8 @@ class FakeBackend:
     def do_hold(self, connection, message):
         key = message.fields[1]
         deadline = time.monotonic() + PATIENCE
-        while key not in self.released and self.listener and time.monotonic() < deadline:
-            if self.peer_left(connection):
+        while key not in self.released:
+            if not self.listener or self.peer_left(connection) or time.monotonic() > deadline:
                 return False
             with self.lock:
                 self.lock.wait(0.01)
