@@ -8,13 +8,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/outcome.h"
+
 namespace trestle::thrift {
 
 enum class Protocol : uint8_t { kBinary, kCompact };
 const char* ProtocolName(Protocol protocol);  // "binary", "compact"
 
-// "Need more bytes" is an outcome, not an error.
-enum class Outcome : uint8_t { kOk, kNeedMore, kMalformed };
+using base::DecodeResult;
+using base::Outcome;
 
 enum class MessageType : uint8_t { kCall = 1, kReply = 2, kException = 3, kOneway = 4 };
 
@@ -29,11 +31,6 @@ struct Envelope {
   uint32_t size = 0;      // bytes of the envelope: the body begins here
   uint32_t seqid_at = 0;  // where the seqid stands
   uint32_t seqid_size = 0;
-};
-
-struct DecodeResult {
-  Outcome outcome;
-  const char* why = "";  // kMalformed: "bad version", "name over 4096 bytes", …; static text
 };
 
 // Reads an envelope from the start of a message. kNeedMore: `bytes` is a prefix of something that

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/contexts.h"
 #include "thrift/message.h"
 #include "thrift/reader.h"
 
@@ -24,9 +25,7 @@ inline constexpr uint32_t kMaxDelegations = 1000;
 inline constexpr uint32_t kMaxUnknownFields = 1000;
 
 struct RequestHeader {
-  struct Context {
-    std::string_view key, value;
-  };
+  using Context = base::KeyValue;
   struct Delegation {
     std::string_view src, dst;
   };

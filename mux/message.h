@@ -1,0 +1,141 @@
+// The messages of mux: their types, and the parts of their bodies that a router reads or writes.
+//
+// A message is `size:4 type:1 tag:3 body`; FrameDecoder (frame.h) cuts it out. A type is positive
+// when it asks and negative when it answers. A tag ties an answer to what was asked.
+//
+// Lifetime: views point into the bytes given. Threading: pure. Errors: an Outcome and a static
+// reason. Everything is bounded before it is believed; lengths of two bytes go up to 32767, as
+// Finagle reads them as signed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/contexts.h"
+#include "base/outcome.h"
+
+namespace trestle::mux {
+
+using base::DecodeResult;
+using base::Outcome;
+
+enum class Type : int8_t {
+  kTreq = 1,
+  kRreq = -1,
+  kTdispatch = 2,
+  kRdispatch = -2,
+  kTdrain = 64,
+  kRdrain = -64,
+  kTping = 65,
+  kRping = -65,
+  kTdiscarded = 66,
+  kRdiscarded = -66,
+  kTlease = 67,
+  kTinit = 68,
+  kRinit = -68,
+  kRerr = -128,
+  // Finagle writes these two instead of -128 and 66; both are read, these are written.
+  kOldRerr = 127,
+  kOldTdiscarded = -62,
+};
+// "Tdispatch", …; "unknown".
+const char* TypeName(Type type);
+// The old numbers made new; nothing for a number that nobody defined.
+std::optional<Type> KnownType(int8_t wire);
+
+inline constexpr uint32_t kMarkerTag = 0;   // of what gets no answer: Tdiscarded, Tlease
+inline constexpr uint32_t kControlTag = 1;  // Tinit, Tping, Tdrain
+inline constexpr uint32_t kFirstTag = 2;    // of calls
+inline constexpr uint32_t kMaxTag = 0x7fffff;
+inline constexpr uint32_t kMoreBit = 0x800000;  // of the tag on the wire: a fragment, more follow
+
+inline constexpr uint32_t kHeadBytes = 8;  // size, type and tag
+inline constexpr uint32_t kMaxPiece = 32'767;
+
+// Bounds on what stands before the payload of one dispatch.
+inline constexpr uint32_t kMaxContexts = 1000;
+inline constexpr uint32_t kMaxDentries = 1000;
+inline constexpr uint32_t kMaxHeaderBytes = 256 * 1024;
+
+// An entry of a local dtab, as text.
+struct Dentry {
+  std::string_view prefix, tree;
+};
+
+// Tdispatch: `nctx:2 (key~2 value~2){nctx} dst~2 nd:2 (prefix~2 tree~2){nd} payload`.
+struct Dispatch {
+  base::Contexts contexts;
+  std::string_view dst;
+  std::vector<Dentry> dtab;
+  // Forgets everything but the memory of the lists.
+  void Clear();
+};
+// Reads what stands before the payload; *size is where the payload begins.
+DecodeResult DecodeDispatch(std::string_view bytes, Dispatch* out, uint32_t* size);
+void EncodeDispatch(const Dispatch& dispatch, std::string* out);  // appends
+
+// Treq: `n:1 (key:1 value~1){n} payload`; key 1 is a trace, key 2 its flags. Given as the contexts
+// that a Tdispatch would have: the TraceContext is made in `trace`, which outlives `out`.
+DecodeResult DecodeOldRequest(std::string_view bytes, std::string* trace, Dispatch* out,
+                              uint32_t* size);
+
+enum class ReplyStatus : uint8_t { kOk = 0, kError = 1, kNack = 2 };
+// Rdispatch: `status:1 nctx:2 (key~2 value~2){nctx} payload`.
+struct DispatchReply {
+  ReplyStatus status = ReplyStatus::kOk;
+  base::Contexts contexts;
+};
+DecodeResult DecodeDispatchReply(std::string_view bytes, DispatchReply* out, uint32_t* size);
+void EncodeDispatchReply(const DispatchReply& reply, std::string* out);  // appends
+// Rreq: `status:1 payload`.
+DecodeResult DecodeOldReply(std::string_view bytes, DispatchReply* out, uint32_t* size);
+
+// The bits of the context MuxFailure.
+inline constexpr uint64_t kRetryable = 1, kRejected = 2, kNonRetryable = 4;
+// Nothing without the context, or when it has fewer than 8 bytes.
+std::optional<uint64_t> FailureFlags(const base::Contexts& contexts);
+std::string ShowFailureFlags(uint64_t flags);  // 8 bytes
+
+// Tinit and Rinit: `version:2 (key~4 value~4)*`.
+inline constexpr uint16_t kVersion = 1;
+inline constexpr std::string_view kFramerKey = "mux-framer";  // i32: the largest body wanted
+inline constexpr std::string_view kTlsKey = "tls";            // off, desired, required
+inline constexpr std::string_view kProbe = "tinit check";     // text of the Rerr that comes first
+struct Init {
+  uint16_t version = kVersion;
+  base::Contexts headers;
+};
+// At most 100 headers and 64 KiB.
+DecodeResult DecodeInit(std::string_view body, Init* out);
+void EncodeInit(const Init& init, std::string* out);  // appends
+// The largest body that the writer of the headers wants in one frame; nothing: no limit.
+std::optional<uint32_t> FramerOf(const Init& init);
+std::string ShowFramer(uint32_t bytes);  // 4 bytes
+
+// Tdiscarded: `which:3 why`.
+struct Discarded {
+  uint32_t tag = 0;
+  std::string_view why;
+};
+DecodeResult DecodeDiscarded(std::string_view body, Discarded* out);
+void EncodeDiscarded(const Discarded& discarded, std::string* out);  // appends
+
+// Tlease: `unit:1 howmuch:8`; unit 0 is milliseconds. Nothing for another unit.
+DecodeResult DecodeLease(std::string_view body, std::optional<base::Duration>* out);
+
+// Writes `size:4 type:1 tag:3` for a body of `body` bytes; `more`: a fragment, more follow.
+void WriteHead(Type type, uint32_t tag, bool more, uint64_t body, char* to);
+// A whole message without payload of its own: Tping, Rerr, Rdiscarded, …
+std::string ShowMessage(Type type, uint32_t tag, std::string_view body = {});
+
+// Whether the first bytes of a connection to a ThriftMux port are mux rather than Thrift: `kOk`
+// mux, `kMalformed` not mux, kNeedMore for fewer than 6 bytes that may be. Told by the type and the
+// tag behind the length: a mux session begins with a T message that a client may send (Treq,
+// Tdispatch, Tping, Tinit, Tdiscarded) or an Rerr, and its tag has a zero in its top byte or the
+// top bit only.
+DecodeResult LooksLikeMux(std::string_view first);
+
+}  // namespace trestle::mux
