@@ -1,5 +1,8 @@
 // Joiner: puts the fragments of messages together again, tag by tag.
 //
+// Small pieces are copied together, as each would hold on to the memory that it was read into;
+// large ones and last ones are handed on.
+//
 // Lifetime: one for each direction of a session. Threading: that of its session. Errors:
 // kMalformed is final for the session; why() tells the reason.
 #pragma once
@@ -25,7 +28,9 @@ class Joiner {
 
   // Takes a message. kOk: `frame` is whole now (it was no fragment, or the last one: then its body
   // has all pieces). kNeedMore: it was kept. kMalformed: over a bound, a fragment of a type that is
-  // not split, or one whose type is not that of the pieces before it.
+  // not split, or one whose type is not that of the pieces before it. A whole message of a type
+  // that is not split passes even if its tag has pieces here: the session says whether it ends
+  // them.
   Outcome Take(Frame* frame);
   // Forgets the pieces of `tag`; false when there were none.
   bool Drop(uint32_t tag);
@@ -40,11 +45,17 @@ class Joiner {
   struct Part {
     Type type;
     base::Buffer body;
+    base::Slice room;  // the free part of the Block that small pieces are copied into
+    void Add(base::Buffer piece);
+    void Copy(const base::Buffer& piece);
   };
+  using Parts = std::map<uint32_t, Part>;
+  Outcome Keep(Frame* frame);
+  Outcome Finish(Parts::iterator it, Frame* frame);
   Outcome Malformed(const char* why);
 
   Bounds bounds_;
-  std::map<uint32_t, Part> parts_;
+  Parts parts_;
   uint64_t bytes_ = 0;
   std::string why_;
 };

@@ -4,8 +4,10 @@
 // when it asks and negative when it answers. A tag ties an answer to what was asked.
 //
 // Lifetime: views point into the bytes given. Threading: pure. Errors: an Outcome and a static
-// reason. Everything is bounded before it is believed; lengths of two bytes go up to 32767, as
-// Finagle reads them as signed.
+// reason; what was read of bytes that are not kOk means nothing. A decoder that is given `bytes`
+// takes the front of a message too and says kNeedMore when it is cut short; one that is given a
+// `body` takes the whole. Everything is bounded before it is believed; lengths of two bytes go up
+// to 32767, as Finagle reads them as signed.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +47,10 @@ enum class Type : int8_t {
 const char* TypeName(Type type);
 // The old numbers made new; nothing for a number that nobody defined.
 std::optional<Type> KnownType(int8_t wire);
+// Whether messages of this type may come in fragments.
+constexpr bool MayBeSplit(Type type) {
+  return type == Type::kTdispatch || type == Type::kRdispatch;
+}
 
 inline constexpr uint32_t kMarkerTag = 0;   // of what gets no answer: Tdiscarded, Tlease
 inline constexpr uint32_t kControlTag = 1;  // Tinit, Tping, Tdrain
@@ -75,10 +81,16 @@ struct Dispatch {
 };
 // Reads what stands before the payload; *size is where the payload begins.
 DecodeResult DecodeDispatch(std::string_view bytes, Dispatch* out, uint32_t* size);
-void EncodeDispatch(const Dispatch& dispatch, std::string* out);  // appends
+// Why a peer would not read what was written of it: a length over kMaxPiece, too many entries, too
+// many bytes; nullptr when it would.
+const char* Misfit(const Dispatch& dispatch);
+// Appends. What has no room is left out, so ask Misfit where that matters: entries with a length
+// over kMaxPiece, those past the bounds, a dst that is too long.
+void EncodeDispatch(const Dispatch& dispatch, std::string* out);
 
 // Treq: `n:1 (key:1 value~1){n} payload`; key 1 is a trace, key 2 its flags. Given as the contexts
-// that a Tdispatch would have: the TraceContext is made in `trace`, which outlives `out`.
+// that a Tdispatch would have: the TraceContext is made in `trace`, which outlives `out`. Neither
+// dst nor dtab.
 DecodeResult DecodeOldRequest(std::string_view bytes, std::string* trace, Dispatch* out,
                               uint32_t* size);
 
@@ -89,6 +101,7 @@ struct DispatchReply {
   base::Contexts contexts;
 };
 DecodeResult DecodeDispatchReply(std::string_view bytes, DispatchReply* out, uint32_t* size);
+const char* Misfit(const DispatchReply& reply);
 void EncodeDispatchReply(const DispatchReply& reply, std::string* out);  // appends
 // Rreq: `status:1 payload`.
 DecodeResult DecodeOldReply(std::string_view bytes, DispatchReply* out, uint32_t* size);
@@ -123,7 +136,8 @@ struct Discarded {
 DecodeResult DecodeDiscarded(std::string_view body, Discarded* out);
 void EncodeDiscarded(const Discarded& discarded, std::string* out);  // appends
 
-// Tlease: `unit:1 howmuch:8`; unit 0 is milliseconds. Nothing for another unit.
+// Tlease: `unit:1 howmuch:8`; unit 0 is milliseconds. Nothing for another unit. At most 2^32 - 1
+// ms, Finagle's longest; a negative one is 0.
 DecodeResult DecodeLease(std::string_view body, std::optional<base::Duration>* out);
 
 // Writes `size:4 type:1 tag:3` for a body of `body` bytes; `more`: a fragment, more follow.
@@ -134,8 +148,8 @@ std::string ShowMessage(Type type, uint32_t tag, std::string_view body = {});
 // Whether the first bytes of a connection to a ThriftMux port are mux rather than Thrift: `kOk`
 // mux, `kMalformed` not mux, kNeedMore for fewer than 6 bytes that may be. Told by the type and the
 // tag behind the length: a mux session begins with a T message that a client may send (Treq,
-// Tdispatch, Tping, Tinit, Tdiscarded) or an Rerr, and its tag has a zero in its top byte or the
-// top bit only.
+// Tdispatch, Tping, Tinit, Tdiscarded) or an Rerr. The tag is under 65536, as real ones are, but
+// for Treq and Tdispatch, whose numbers nothing of Thrift has in that place.
 DecodeResult LooksLikeMux(std::string_view first);
 
 }  // namespace trestle::mux
