@@ -22,7 +22,9 @@
 
 namespace trestle::mux {
 
-template <class T>
+// `kLast` is the highest tag that is given out; tests have a lower one. A table either gives tags
+// out or takes those of a peer: one that did both would remember a freed tag twice.
+template <class T, uint32_t kLast = kMaxTag>
 class Tags {
  public:
   // Puts `value` under the lowest free tag from kFirstTag on, and gives that; 0 when all are taken.
@@ -32,7 +34,7 @@ class Tags {
       if (!Find(freed_.top())) tag = freed_.top();
       freed_.pop();
     }
-    while (tag == 0 && next_ <= kMaxTag) {
+    while (tag == 0 && next_ <= kLast) {
       if (!Find(next_)) tag = next_;
       ++next_;
     }
