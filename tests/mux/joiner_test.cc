@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/random.h"
@@ -197,6 +198,29 @@ TEST(Joiner, ManySmallPartsTakeLittleMemory) {
   }
   arena.Trim();
   EXPECT_LE(Block::BytesOnThread() - before, 1024 * 512u);
+}
+
+// Nor does a large piece that came in crumbs.
+TEST(Joiner, CrumbsOfALargePieceTakeLittleMemory) {
+  base::Arena arena;
+  const size_t before = Block::BytesOnThread();
+  Joiner joiner{Joiner::Bounds{}};
+  Frame frame = Piece(2, "", true);
+  std::string body;
+  for (int i = 0; i < 200; i++) {
+    base::Slice crumb = arena.Allot(100);
+    std::fill_n(crumb.data(), 100, static_cast<char>(i));
+    body += crumb.view();
+    frame.body.Append(std::move(crumb));
+    arena.Allot(100'000);
+  }
+  ASSERT_GE(Block::BytesOnThread() - before, 200u * base::Arena::kBlockBytes / 2);
+  ASSERT_EQ(joiner.Take(&frame), Outcome::kNeedMore);
+  arena.Trim();
+  EXPECT_LT(Block::BytesOnThread() - before, 2 * body.size());
+  Frame last = Piece(2, "", false);
+  ASSERT_EQ(joiner.Take(&last), Outcome::kOk);
+  EXPECT_TRUE(last.body.ToString() == body);
 }
 
 // Large ones are handed on, and so is a last one of any size.
