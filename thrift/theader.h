@@ -23,7 +23,9 @@ inline constexpr std::string_view kDstKey = "l5d-dst";
 
 inline constexpr uint32_t kMaxTHeaderBytes = 256 * 1024;  // of the header, words * 4
 inline constexpr uint32_t kMaxTHeaderKeys = 1000;
-inline constexpr uint32_t kTHeaderFixed = 10;  // bytes from the magic to the words
+inline constexpr uint32_t kTHeaderFixed = 10;             // bytes from the magic to the words
+inline constexpr uint32_t kMaxTHeaderFrame = 0x3fffffff;  // of the length: "HTTP" is none
+inline constexpr uint32_t kMaxTHeaderTransforms = 4;      // of one message
 
 struct THeader {
   uint16_t flags = 0;
@@ -36,13 +38,17 @@ struct THeader {
 };
 
 // Reads the header of a frame; `bytes` begin behind the frame's length, of which `frame` is the
-// value. *size is where the payload begins. Unknown transforms and protocols are malformed.
+// value. *size is where the payload begins. Unknown transforms and protocols are malformed; unknown
+// info, which nobody can read past, ends the key/values.
 DecodeResult DecodeTHeader(std::string_view bytes, uint32_t frame, THeader* out, uint32_t* size);
-// Appends everything from the magic to the payload, with as little padding as there can be.
-void EncodeTHeader(const THeader& header, std::string* out);
+// Appends everything from the magic to the payload, with as little padding as there can be. False:
+// the keys are more than a header holds (1000, or 262140 bytes), and those from the first on that
+// has no room were left out.
+bool EncodeTHeader(const THeader& header, std::string* out);
 
 // Undoes zlib `times` times. False when it is no zlib stream, does not end with the bytes, or
-// would have more than `max_bytes`: *why is static text then. Memory is bounded by max_bytes.
+// would have more than `max_bytes`, in between too: *why is static text then, and *out is left
+// alone. Memory is bounded by max_bytes and 64 KiB for each time. With 0 times it is Share().
 bool Inflate(const base::Buffer& bytes, uint32_t times, uint32_t max_bytes, base::Buffer* out,
              const char** why);
 // One zlib stream of all bytes.

@@ -7,6 +7,7 @@
 #include "tests/thrift/bytes.h"
 #include "thrift/buffered.h"
 #include "thrift/frame.h"
+#include "thrift/theader.h"
 #include "thrift/ttwitter.h"
 
 namespace {
@@ -103,6 +104,26 @@ TEST(Allocation, AHeaderReadAgainReusesItsLists) {
   EXPECT_EQ(outcome, Outcome::kOk);
   EXPECT_EQ(read.contexts.size(), 10u);
   EXPECT_EQ(read.unknown.size(), 10u);
+}
+
+TEST(Allocation, ATHeaderReadAndWrittenAgainReusesItsMemory) {
+  THeader header;
+  header.keys.resize(10, {"key", "value"});
+  std::string bytes;
+  ASSERT_TRUE(EncodeTHeader(header, &bytes));
+  THeader read;
+  uint32_t size = 0;
+  const auto frame = static_cast<uint32_t>(bytes.size());
+  ASSERT_EQ(DecodeTHeader(bytes, frame, &read, &size).outcome, Outcome::kOk);
+  std::string written = bytes;
+  const size_t before = allocations;
+  const Outcome outcome = DecodeTHeader(bytes, frame, &read, &size).outcome;
+  written.clear();
+  const bool whole = EncodeTHeader(read, &written);
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(outcome, Outcome::kOk);
+  EXPECT_TRUE(whole);
+  EXPECT_EQ(written, bytes);
 }
 
 }  // namespace
