@@ -57,6 +57,7 @@ bool MessageReader::Detect(base::Buffer* in) {
     if (r.outcome == Outcome::kMalformed) return Malformed(r.why);
     if (r.outcome == Outcome::kNeedMore) return false;
   }
+  if (dialect.framing == thrift::Framing::kTHeader) return Malformed("looks like THeader");
   dialect_ = dialect;
   if (dialect.framing == thrift::Framing::kBuffered) {
     buffered_ = std::make_unique<thrift::BufferedDecoder>(dialect.protocol, max_bytes_);

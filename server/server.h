@@ -97,7 +97,7 @@ class Server {
   base::TimePoint favoured_at_{};
   net::Timer look_again_;  // while memory is short, or some are still held back
   base::TimePoint all_looked_at_{};
-  base::Counter* dialects_[2][2] = {};
+  base::Counter* dialects_[3][2] = {};
   bool draining_ = false;
   std::function<void()> drained_;
   base::TimePoint last_logged_{};

@@ -7,6 +7,7 @@ namespace trestle::thrift {
 namespace {
 
 constexpr uint32_t kMaxOldName = 128;  // a longer one is taken for a frame's length
+constexpr char kHeaderRuledOut[] = "looks like THeader; thriftFramed says otherwise";
 
 DecodeResult Malformed(const char* why) { return {Outcome::kMalformed, why}; }
 DecodeResult NeedMore() { return {Outcome::kNeedMore}; }
@@ -39,7 +40,7 @@ DecodeResult Behind(uint32_t word, std::string_view second, Dialect* out) {
   if (second.size() < 2) return NeedMore();
   if (BinaryStart(second)) return Found(Framing::kFramed, Protocol::kBinary, out);
   if (CompactStart(second)) return Found(Framing::kFramed, Protocol::kCompact, out);
-  if (HeaderStart(second)) return Malformed(kLooksLikeHeader);
+  if (HeaderStart(second)) return Found(Framing::kTHeader, Protocol::kBinary, out);
   if (NameStart(second[0]) && word < kMaxOldName) {
     const bool fits = word == 1 ? second[1] >= 1 && second[1] <= 4 : NameByte(second[1]);
     if (fits) return Found(Framing::kBuffered, Protocol::kBinary, out);
@@ -73,6 +74,7 @@ DecodeResult GuessBuffered(std::string_view first, Dialect* out) {
     return Malformed(looks ? looks : "neither a version nor a name's length in front");
   }
   if (first.size() < 6) return NeedMore();
+  if (HeaderStart(first.substr(4))) return Malformed(kHeaderRuledOut);
   if (const char* looks = LooksLikeFramed(first)) return Malformed(looks);
   // No name begins so: it is the length of one, with a frame around it.
   if (word > 0 && first[4] == 0) return Malformed("looks like framed binary Thrift");
@@ -80,11 +82,23 @@ DecodeResult GuessBuffered(std::string_view first, Dialect* out) {
   return Found(Framing::kBuffered, Protocol::kBinary, out);
 }
 
-const char* NotAsHinted(const DialectHint& hint, const Dialect& found) {
-  if (hint.framing && *hint.framing != found.framing) {
-    return found.protocol == Protocol::kBinary ? "looks like unframed binary Thrift"
-                                               : "looks like unframed compact Thrift";
+// For where another framing was to be.
+const char* OtherFraming(const Dialect& found) {
+  const bool binary = found.protocol == Protocol::kBinary;
+  switch (found.framing) {
+    case Framing::kFramed:
+      return binary ? "looks like framed binary Thrift" : "looks like framed compact Thrift";
+    case Framing::kBuffered:
+      return binary ? "looks like unframed binary Thrift" : "looks like unframed compact Thrift";
+    case Framing::kTHeader:
+      break;
   }
+  return kHeaderRuledOut;
+}
+
+const char* NotAsHinted(const DialectHint& hint, const Dialect& found) {
+  if (hint.framing && *hint.framing != found.framing) return OtherFraming(found);
+  if (found.framing == Framing::kTHeader) return nullptr;
   if (hint.protocol && *hint.protocol != found.protocol) {
     return found.protocol == Protocol::kBinary ? "looks like binary, not compact"
                                                : "looks like compact, not binary";
@@ -95,7 +109,15 @@ const char* NotAsHinted(const DialectHint& hint, const Dialect& found) {
 }  // namespace
 
 const char* FramingName(Framing framing) {
-  return framing == Framing::kFramed ? "framed" : "buffered";
+  switch (framing) {
+    case Framing::kFramed:
+      return "framed";
+    case Framing::kBuffered:
+      return "buffered";
+    case Framing::kTHeader:
+      break;
+  }
+  return "theader";
 }
 
 DecodeResult DetectDialect(std::string_view first, const DialectHint& hint,

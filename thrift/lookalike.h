@@ -8,7 +8,7 @@
 
 namespace trestle::thrift {
 
-inline constexpr char kLooksLikeHeader[] = "looks like THeader, not supported yet";
+inline constexpr char kLooksLikeHeader[] = "looks like THeader";
 inline constexpr char kLooksLikeMux[] = "looks like ThriftMux";
 
 // The first bytes of a connection that speaks no Thrift: "looks like HTTP", "looks like a TLS

@@ -11,6 +11,7 @@ namespace {
 constexpr uint32_t kMax = 16'384'000;
 constexpr Framing kFramed = Framing::kFramed;
 constexpr Framing kBuffered = Framing::kBuffered;
+constexpr Framing kTHeader = Framing::kTHeader;
 constexpr Protocol kBinary = Protocol::kBinary;
 constexpr Protocol kCompact = Protocol::kCompact;
 constexpr DialectHint kNone = {};
@@ -26,6 +27,7 @@ struct Row {
 std::vector<Row> Rows() {
   const Dialect fb{kFramed, kBinary}, fc{kFramed, kCompact};
   const Dialect bb{kBuffered, kBinary}, bc{kBuffered, kCompact};
+  const Dialect header{kTHeader, kBinary};
   const DialectHint framed{kFramed, {}}, buffered{kBuffered, {}};
   const DialectHint binary{{}, kBinary}, compact{{}, kCompact};
   const std::string strict = Hex("80010001 00000004 6563686f 00000007 00");
@@ -33,6 +35,8 @@ std::vector<Row> Rows() {
   const std::string terse = Hex("8221 07 04 6563686f 00");
   const std::string old = Hex("00000004 6563686f 01 00000007 00");
   const std::string nameless = Hex("00000000 01 00000007 00");
+  const std::string in_header = Hex("0000001f 0fff0000 00000007 0001 00000000") + strict;
+  const std::string terse_in_header = Hex("00000017 0fff0000 00000007 0001 02000000") + terse;
   return {
       {"1 buffered binary", strict, 2, bb, kNone},
       {"1 buffered binary, oneway", oneway, 2, bb, kNone},
@@ -41,6 +45,11 @@ std::vector<Row> Rows() {
       {"4 framed binary", Hex("00000011") + strict, 6, fb, kNone},
       {"4 a large frame", Hex("00fa0000") + strict, 6, fb, kNone},
       {"5 framed compact", Hex("00000009") + terse, 6, fc, kNone},
+      {"6 THeader", in_header, 6, header, kNone},
+      {"6 THeader of compact", terse_in_header, 6, header, kNone},
+      {"6 THeader with flags", Hex("00000014 0fff8001 00000007 0001 00000000"), 6, header, kNone},
+      {"6 a large THeader", Hex("00fa0000 0fffffff"), 6, header, kNone},
+      {"6 a THeader that its reader refuses", Hex("00000002 0fff0000"), 6, header, kNone},
       {"7 framed old binary", Hex("0000000e") + old, 5, fb, kNone},
       {"7 framed old binary without a name", Hex("0000000a") + nameless, 5, fb, kNone},
       {"8 buffered old binary", old, 6, bb, kNone},
@@ -68,6 +77,11 @@ std::vector<Row> Rows() {
       {"binary: buffered old", old, 6, bb, binary},
       {"compact: framed", Hex("00000009") + terse, 6, fc, compact},
       {"compact: buffered", terse, 2, bc, compact},
+      {"binary: THeader", in_header, 6, header, binary},
+      {"binary: THeader of compact", terse_in_header, 6, header, binary},
+      {"compact: THeader", in_header, 6, header, compact},
+      {"compact: THeader of compact", terse_in_header, 6, header, compact},
+      {"THeader: THeader", in_header, 6, header, {kTHeader, {}}},
   };
 }
 
@@ -94,7 +108,7 @@ TEST(Dialect, IsToldAsSoonAsTheBytesAllow) {
 }
 
 TEST(Dialect, WhatIsFixedIsNotGuessed) {
-  for (const Framing framing : {kFramed, kBuffered}) {
+  for (const Framing framing : {kFramed, kBuffered, kTHeader}) {
     for (const Protocol protocol : {kBinary, kCompact}) {
       for (const char* bytes : {"", "G", "GET / HTTP/1.1\r\n"}) {
         Dialect found{framing == kFramed ? kBuffered : kFramed, kBinary};
@@ -112,7 +126,7 @@ struct Refused {
 };
 
 std::vector<Refused> AllRefused() {
-  const DialectHint framed{kFramed, {}}, buffered{kBuffered, {}};
+  const DialectHint framed{kFramed, {}}, buffered{kBuffered, {}}, header{kTHeader, {}};
   const DialectHint binary{{}, kBinary}, compact{{}, kCompact};
   const std::string strict = Hex("80010001 00000004 6563686f 00000007 00");
   const std::string terse = Hex("8221 07 04 6563686f 00");
@@ -125,6 +139,11 @@ std::vector<Refused> AllRefused() {
       {Hex("0000000f 01000002 0000"), "looks like ThriftMux", kNone},
       {Hex("00000004 41000001"), "looks like ThriftMux", kNone},
       {Hex("00000000 80010001"), "a frame of no bytes", kNone},
+      {Hex("00000000 0fff0000"), "a frame of no bytes", kNone},
+      {Hex("00fa0001 0fff0000"), "a length over the bound on frames", kNone},
+      {Hex("0fff0000 00000007 0001"), "a length over the bound on frames", kNone},
+      {Hex("0000001e 0eff0000"), "neither binary nor compact Thrift", kNone},
+      {Hex("0000001e 0ffe0000"), "neither binary nor compact Thrift", kNone},
       {Hex("00fa0001 80010001"), "a length over the bound on frames", kNone},
       {Hex("80020001"), "neither a length nor a version in front", kNone},
       {Hex("82220001"), "neither a length nor a version in front", kNone},
@@ -149,14 +168,19 @@ std::vector<Refused> AllRefused() {
       {Hex("00000011") + strict, "looks like binary, not compact", compact},
       {Hex("0000000e") + old, "looks like binary, not compact", compact},
       {old, "looks like binary, not compact", compact},
+      {theader, "looks like THeader; thriftFramed says otherwise", framed},
+      {theader, "looks like THeader; thriftFramed says otherwise", buffered},
+      {strict, "looks like unframed binary Thrift", header},
+      {terse, "looks like unframed compact Thrift", header},
+      {Hex("00000011") + strict, "looks like framed binary Thrift", header},
+      {Hex("00000009") + terse, "looks like framed compact Thrift", header},
   };
-  for (const DialectHint& hint : {kNone, framed, buffered, binary, compact}) {
+  for (const DialectHint& hint : {kNone, framed, buffered, header, binary, compact}) {
     out.push_back({"GET / HTTP/1.1\r\n", "looks like HTTP", hint});
     out.push_back({"PRI * HTTP/2.0", "looks like HTTP/2", hint});
     out.push_back({Hex("16030100 c8010000"), "looks like a TLS hello", hint});
     out.push_back({Hex("15030300 020100"), "looks like a TLS alert", hint});
     out.push_back({probe, "looks like ThriftMux", hint});
-    out.push_back({theader, "looks like THeader, not supported yet", hint});
   }
   return out;
 }
