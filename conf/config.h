@@ -78,16 +78,27 @@ struct BindingCacheConfig {
   friend bool operator==(const BindingCacheConfig&, const BindingCacheConfig&) = default;
 };
 
+// What clients of a router speak. On a ThriftMux port plain Thrift clients are served too.
+enum class RouterProtocol : uint8_t { kThrift, kThriftMux, kMux };
+
+// ours: bounds of a client's mux session.
+struct MuxServerConfig {
+  uint32_t max_dispatches = 10'000;  // calls of one session at the same time; past it: nacks
+  uint32_t max_fragment_bytes = 2'147'483'647;  // largest body of a frame that clients shall send
+  friend bool operator==(const MuxServerConfig&, const MuxServerConfig&) = default;
+};
+
 // What happens to the calls of a client that closed its sending side.
 enum class OnHalfClose : uint8_t { kServe, kCancel };
 
 struct ServerConfig {
   Located<std::string> ip{"127.0.0.1", 0, ""};      // always a literal, IPv4 or IPv6
-  Located<uint16_t> port{4114, 0, ""};              // 0: a free one
+  Located<uint16_t> port{4114, 0, ""};              // 0: a free one; 4144 thriftmux, 4141 mux
   std::string label;                                // may be empty
   std::optional<uint32_t> max_concurrent_requests;  // of the whole process; none: no bound
   bool clear_context = false;
-  std::optional<bool> thrift_framed;  // none: told from each connection's bytes
+  std::optional<bool> thrift_framed;  // none: told from each connection's bytes; none on kMux
+  MuxServerConfig mux;                // at its defaults on kThrift
   std::optional<naming::Path> dest;   // ours: put between dstPrefix and the rest of a call's name
   uint32_t max_pipelined = 32;        // ours: calls of one connection at the same time
   uint32_t max_connections = 10'000;  // ours; of the whole process
@@ -105,7 +116,9 @@ struct PoolConfig {
   uint32_t max_size = 10'000;  // connections to one endpoint, of the whole process
   Millis idle_time{600'000};
   uint32_t max_waiters = 10'000;  // calls that wait for a connection to one endpoint
-  uint32_t max_in_flight = 1;     // ours: calls on one connection at the same time
+  // ours: calls on one connection at the same time; none: 1 where the connection speaks Thrift,
+  // 65536 where it is a mux session.
+  std::optional<uint32_t> max_in_flight = std::nullopt;
   friend bool operator==(const PoolConfig&, const PoolConfig&) = default;
 };
 
@@ -140,6 +153,17 @@ struct RetryBudgetConfig {
   friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
 };
 
+// ours: what a backend is spoken to in. kAuto: a probe tells kThriftMux from kThrift.
+enum class ClientProtocol : uint8_t { kThrift, kTHeader, kThriftMux, kAuto };
+
+// ours: bounds of a mux session with a backend.
+struct MuxClientConfig {
+  uint32_t max_fragment_bytes = 2'147'483'647;  // largest body of a frame that it shall send
+  Millis ping_interval{5'000};                  // 0: no pings
+  Millis ping_timeout{4'000};                   // a ping without an answer for so long: dead
+  friend bool operator==(const MuxClientConfig&, const MuxClientConfig&) = default;
+};
+
 // What holds for one concrete name; ResolveClient() in options.h makes it.
 struct ClientOptions {
   PoolConfig host_connection_pool;
@@ -152,8 +176,11 @@ struct ClientOptions {
   SocketOptions socket_options;
   Millis connect_timeout{1'000};  // ours
   bool verify_seqid = true;       // ours
+  ClientProtocol protocol = ClientProtocol::kThrift;
   bool thrift_framed = true;
   bool attempt_ttwitter_upgrade = false;
+  bool theader_zlib = false;  // ours: requests are compressed, where they have a THeader
+  MuxClientConfig mux;
   bool strip_service_name = false;  // ours
   friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
 };
@@ -180,8 +207,11 @@ struct ClientEntry {
   std::optional<SocketOptions> socket_options;
   std::optional<Millis> connect_timeout;
   std::optional<bool> verify_seqid;
+  std::optional<ClientProtocol> protocol;
   std::optional<bool> thrift_framed;
   std::optional<bool> attempt_ttwitter_upgrade;
+  std::optional<bool> theader_zlib;
+  std::optional<MuxClientConfig> mux;
   std::optional<bool> strip_service_name;
   friend bool operator==(const ClientEntry&, const ClientEntry&) = default;
 };
@@ -189,6 +219,8 @@ struct ClientEntry {
 // io.l5d.global is one entry that matches every name; io.l5d.static is as many as it lists.
 struct ClientConfig {
   std::vector<ClientEntry> entries;
+  // Where no entry says one; of a mux router kThriftMux.
+  ClientProtocol protocol = ClientProtocol::kThrift;
   friend bool operator==(const ClientConfig&, const ClientConfig&) = default;
 };
 
@@ -207,16 +239,20 @@ struct ServiceConfig {
 struct RouterConfig {
   int line = 0;     // of its first key
   std::string key;  // "routers[0]"
-  Located<std::string> label{"thrift", 0, ""};
+  RouterProtocol protocol = RouterProtocol::kThrift;
+  Located<std::string> label{"thrift", 0, ""};  // without one: the protocol, as the file has it
   naming::Path dst_prefix{std::vector<std::string>{"svc"}};
   Located<naming::Dtab> dtab;  // line: where its text starts
   bool thrift_method_in_dst = false;
   std::optional<thrift::Protocol> thrift_protocol;  // none: told from each connection's bytes
+  bool thrift_mux_dst_in_name = false;  // ours; kThriftMux: a dispatch's destination is its dest
   Millis binding_timeout{10'000};
   BindingCacheConfig binding_cache;
   uint32_t max_frame_bytes = 16'384'000;        // ours
   uint32_t stream_threshold_bytes = 64 * 1024;  // ours: a larger message is not held until whole
   Millis body_idle_timeout{10'000};             // ours: gaps in the middle of a message
+  Millis deadline_tolerance{200};               // ours: so long past its deadline a call is served
+  uint32_t max_hops = 16;                       // ours: routers that a call goes through
   std::vector<ServerConfig> servers;            // never empty in a Config without problems
   ClientConfig client;
   ServiceConfig service;

@@ -12,6 +12,7 @@ void Take(const std::optional<T>& from, U* to) {
 
 ClientOptions ResolveClient(const ClientConfig& config, const naming::Path& id) {
   ClientOptions options;
+  options.protocol = config.protocol;
   for (const ClientEntry& entry : config.entries) {
     if (!entry.prefix.Matches(id)) continue;
     Take(entry.host_connection_pool, &options.host_connection_pool);
@@ -24,8 +25,11 @@ ClientOptions ResolveClient(const ClientConfig& config, const naming::Path& id) 
     Take(entry.socket_options, &options.socket_options);
     Take(entry.connect_timeout, &options.connect_timeout);
     Take(entry.verify_seqid, &options.verify_seqid);
+    Take(entry.protocol, &options.protocol);
     Take(entry.thrift_framed, &options.thrift_framed);
     Take(entry.attempt_ttwitter_upgrade, &options.attempt_ttwitter_upgrade);
+    Take(entry.theader_zlib, &options.theader_zlib);
+    Take(entry.mux, &options.mux);
     Take(entry.strip_service_name, &options.strip_service_name);
   }
   return options;

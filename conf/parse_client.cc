@@ -5,6 +5,10 @@ namespace {
 
 constexpr uint32_t kAnyNumber = 2'147'483'647;
 constexpr uint32_t kMostInFlight = 65'536;  // as backend::InFlight
+constexpr uint32_t kLeastFragment = 1024;
+
+// In the order of ClientProtocol.
+const std::vector<std::string_view> kProtocols = {"thrift", "theader", "thriftmux", "auto"};
 
 std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   if (!section) return std::nullopt;
@@ -14,7 +18,7 @@ std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   pool.max_size = section->Whole("maxSize", 1, kAnyNumber, pool.max_size);
   pool.idle_time = section->Time("idleTimeMs", 0, pool.idle_time);
   pool.max_waiters = section->Whole("maxWaiters", 0, kAnyNumber, pool.max_waiters);
-  pool.max_in_flight = section->Whole("maxInFlight", 1, kMostInFlight, pool.max_in_flight);
+  pool.max_in_flight = section->MaybeWhole("maxInFlight", 1, kMostInFlight);
   section->Done();
   if (pool.min_size > pool.max_size) {
     section->Wrong(*least, "must be at most maxSize (" + std::to_string(pool.max_size) + "), is " +
@@ -88,8 +92,55 @@ std::optional<RetryBudgetConfig> ReadBudget(std::optional<Section> section) {
   return budget;
 }
 
+std::optional<MuxClientConfig> ReadMux(std::optional<Section> section) {
+  if (!section) return std::nullopt;
+  MuxClientConfig mux;
+  mux.max_fragment_bytes =
+      section->Whole("maxFragmentBytes", kLeastFragment, kAnyNumber, mux.max_fragment_bytes);
+  mux.ping_interval = section->Time("pingIntervalMs", 0, mux.ping_interval);
+  mux.ping_timeout = section->Time("pingTimeoutMs", 1, mux.ping_timeout);
+  section->Done();
+  return mux;
+}
+
+std::optional<ClientProtocol> MaybeProtocol(Section* section) {
+  if (!section->Take("protocol")) return std::nullopt;
+  // A wrong word is taken for the one that excludes nothing: one problem is enough.
+  const size_t fallback = static_cast<size_t>(ClientProtocol::kAuto);
+  return static_cast<ClientProtocol>(section->Word("protocol", kProtocols, fallback));
+}
+
+// "thriftFramed: false" beside a protocol that has frames of its own.
+void Exclude(Section* section, const std::string& key, const char* value,
+             const std::string& protocol) {
+  section->Wrong(*section->Take(key),
+                 key + ": " + value + " and protocol: " + protocol + " exclude each other");
+}
+
+// `fallback`: the protocol of an entry that says none, if no other entry can.
+void CheckDialect(Section* section, const ClientEntry& entry,
+                  std::optional<ClientProtocol> fallback) {
+  const auto protocol = entry.protocol ? entry.protocol : fallback;
+  if (protocol == ClientProtocol::kThriftMux || protocol == ClientProtocol::kTHeader) {
+    std::string shown(kProtocols[static_cast<size_t>(*protocol)]);
+    if (!entry.protocol) shown += " (a mux router's default)";
+    if (entry.attempt_ttwitter_upgrade == true) {
+      Exclude(section, "attemptTTwitterUpgrade", "true", shown);
+    }
+    if (entry.thrift_framed == false) Exclude(section, "thriftFramed", "false", shown);
+  }
+  const bool may_have_theader =
+      entry.protocol == ClientProtocol::kTHeader || entry.protocol == ClientProtocol::kAuto;
+  if (entry.theader_zlib == true && !may_have_theader) {
+    const auto item = section->Take("theaderZlib");
+    section->findings()->Warn(item->line, item->key,
+                              "is of use with protocol: theader only, which is not asked for here");
+  }
+}
+
 // The keys that `client` has under io.l5d.global, and each of its configs under io.l5d.static.
-ClientEntry ReadEntry(Section* section) {
+// `fallback`: as for CheckDialect.
+ClientEntry ReadEntry(Section* section, std::optional<ClientProtocol> fallback = std::nullopt) {
   ClientEntry entry;
   entry.host_connection_pool = ReadPool(section->Map("hostConnectionPool"));
   entry.request_attempt_timeout = section->MaybeTime("requestAttemptTimeoutMs", 1);
@@ -101,22 +152,27 @@ ClientEntry ReadEntry(Section* section) {
   entry.socket_options = MaybeSocketOptions(section);
   entry.connect_timeout = section->MaybeTime("connectTimeoutMs", 1);
   entry.verify_seqid = section->MaybeFlag("verifySeqid");
+  entry.protocol = MaybeProtocol(section);
   entry.thrift_framed = section->MaybeFlag("thriftFramed");
   entry.attempt_ttwitter_upgrade = section->MaybeFlag("attemptTTwitterUpgrade");
+  entry.theader_zlib = section->MaybeFlag("theaderZlib");
+  entry.mux = ReadMux(section->Map("mux"));
   entry.strip_service_name = section->MaybeFlag("stripServiceName");
   section->Done({{"tls"}, {"requestAuthorizers", "[]"}, {"forwardClientCert", "false"}});
+  CheckDialect(section, entry, fallback);
   return entry;
 }
 
 }  // namespace
 
-ClientConfig ReadClient(std::optional<Section> section) {
+ClientConfig ReadClient(std::optional<Section> section, RouterProtocol protocol) {
   ClientConfig client;
+  if (protocol == RouterProtocol::kMux) client.protocol = ClientProtocol::kThriftMux;
   if (!section) return client;
   const auto kind = section->Kind("kind", {"io.l5d.global", "io.l5d.static"}, {}, "io.l5d.global");
   if (!kind) return client;
   if (*kind == "io.l5d.global") {
-    client.entries.push_back(ReadEntry(&*section));
+    client.entries.push_back(ReadEntry(&*section, client.protocol));
     return client;
   }
   section->Need("configs");

@@ -8,6 +8,7 @@ namespace {
 constexpr uint32_t kMostCached = 10'000'000;
 constexpr uint32_t kLeastHeld = 4096;
 constexpr uint32_t kLargestFrame = 1u << 30;
+constexpr uint32_t kMostHops = 1000;
 
 const std::vector<std::string_view> kInterpretersNotYet = {
     "io.l5d.namerd", "io.l5d.namerd.http",   "io.l5d.mesh",
@@ -78,7 +79,7 @@ void ReadInterpreter(std::optional<Section> section) {
 
 void ReadServers(Section* section, RouterConfig* router) {
   for (const Item& item : section->List("servers")) {
-    router->servers.push_back(ReadServer(Section(item, section->findings())));
+    router->servers.push_back(ReadServer(Section(item, section->findings()), router->protocol));
   }
   const auto written = section->Take("servers");
   if (!written || (written->node->kind == YamlNode::Kind::kList && written->node->items.empty())) {
@@ -87,8 +88,15 @@ void ReadServers(Section* section, RouterConfig* router) {
   }
 }
 
-Located<std::string> ReadLabel(Section* section) {
-  Located<std::string> label{"thrift", section->line(), section->KeyOf("label")};
+std::optional<RouterProtocol> ReadProtocol(Section* section) {
+  const auto word = section->Kind("protocol", {"thrift", "thriftmux", "mux"}, {"http", "h2"});
+  if (!word) return std::nullopt;
+  if (*word == "thriftmux") return RouterProtocol::kThriftMux;
+  return *word == "mux" ? RouterProtocol::kMux : RouterProtocol::kThrift;
+}
+
+Located<std::string> ReadLabel(Section* section, RouterProtocol protocol) {
+  Located<std::string> label{NameOf(protocol), section->line(), section->KeyOf("label")};
   const auto written = section->Label("label");
   if (!written) return label;
   if (written->value.empty()) {
@@ -98,26 +106,43 @@ Located<std::string> ReadLabel(Section* section) {
   return *written;
 }
 
-std::optional<thrift::Protocol> MaybeProtocol(Section* section) {
+std::optional<thrift::Protocol> MaybeThriftProtocol(Section* section) {
   if (!section->Take("thriftProtocol")) return std::nullopt;
   const size_t word = section->Word("thriftProtocol", {"binary", "compact"}, 0);
   return word == 0 ? thrift::Protocol::kBinary : thrift::Protocol::kCompact;
 }
 
+// How a call is named from its message. Plain mux is named by the destination alone: what it
+// carries is not looked into.
+void ReadNaming(Section* section, RouterConfig* router) {
+  if (router->protocol == RouterProtocol::kMux) {
+    RefuseOn(router->protocol, section, "thriftMethodInDst");
+    RefuseOn(router->protocol, section, "thriftProtocol");
+  } else {
+    router->thrift_method_in_dst = section->Flag("thriftMethodInDst", router->thrift_method_in_dst);
+    router->thrift_protocol = MaybeThriftProtocol(section);
+  }
+  if (router->protocol == RouterProtocol::kThriftMux) {
+    router->thrift_mux_dst_in_name =
+        section->Flag("thriftMuxDstInName", router->thrift_mux_dst_in_name);
+  } else {
+    RefuseOn(router->protocol, section, "thriftMuxDstInName");
+  }
+}
+
 }  // namespace
 
 std::optional<RouterConfig> ReadRouter(Section section) {
-  if (!section.Kind("protocol", {"thrift"}, {"thriftmux", "mux", "http", "h2"})) {
-    return std::nullopt;
-  }
+  const auto protocol = ReadProtocol(&section);
+  if (!protocol) return std::nullopt;
   RouterConfig router;
+  router.protocol = *protocol;
   router.line = section.line();
   router.key = section.key();
-  router.label = ReadLabel(&section);
+  router.label = ReadLabel(&section, router.protocol);
   if (auto prefix = section.PathOf("dstPrefix")) router.dst_prefix = std::move(prefix->value);
   router.dtab = ReadDtab(&section);
-  router.thrift_method_in_dst = section.Flag("thriftMethodInDst", router.thrift_method_in_dst);
-  router.thrift_protocol = MaybeProtocol(&section);
+  ReadNaming(&section, &router);
   router.binding_timeout = section.Time("bindingTimeoutMs", 1, router.binding_timeout);
   router.binding_cache = ReadBindingCache(section.Map("bindingCache"));
   router.max_frame_bytes =
@@ -125,8 +150,10 @@ std::optional<RouterConfig> ReadRouter(Section section) {
   router.stream_threshold_bytes = section.Whole("streamThresholdBytes", kLeastHeld, kLargestFrame,
                                                 router.stream_threshold_bytes);
   router.body_idle_timeout = section.Time("bodyIdleTimeoutMs", 1, router.body_idle_timeout);
+  router.deadline_tolerance = section.Time("deadlineToleranceMs", 0, router.deadline_tolerance);
+  router.max_hops = section.Whole("maxHops", 1, kMostHops, router.max_hops);
   ReadServers(&section, &router);
-  router.client = ReadClient(section.Map("client"));
+  router.client = ReadClient(section.Map("client"), router.protocol);
   router.service = ReadService(section.Map("service"));
   ReadInterpreter(section.Map("interpreter"));
   section.Flag("experimental", false);

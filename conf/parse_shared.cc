@@ -2,6 +2,24 @@
 
 namespace trestle::conf {
 
+const char* NameOf(RouterProtocol protocol) {
+  switch (protocol) {
+    case RouterProtocol::kThrift:
+      return "thrift";
+    case RouterProtocol::kThriftMux:
+      return "thriftmux";
+    case RouterProtocol::kMux:
+      return "mux";
+  }
+  return "";
+}
+
+void RefuseOn(RouterProtocol protocol, Section* section, std::string_view name) {
+  const auto item = section->Take(name);
+  if (!item) return;
+  section->Wrong(*item, std::string("has no meaning on a ") + NameOf(protocol) + " router");
+}
+
 std::optional<SocketOptions> MaybeSocketOptions(Section* section) {
   auto map = section->Map("socketOptions");
   if (!map) return std::nullopt;

@@ -20,13 +20,17 @@ std::vector<NamerConfig> ReadNamers(Section* top);
 // parse_router.cc; nothing for a router of a protocol that is not supported
 std::optional<RouterConfig> ReadRouter(Section section);
 // parse_server.cc
-ServerConfig ReadServer(Section section);
-// parse_client.cc
-ClientConfig ReadClient(std::optional<Section> section);
+ServerConfig ReadServer(Section section, RouterProtocol protocol);
+// parse_client.cc; `protocol`: of the router
+ClientConfig ReadClient(std::optional<Section> section, RouterProtocol protocol);
 // parse_service.cc
 ServiceConfig ReadService(std::optional<Section> section);
 
 // parse_shared.cc: what several parts have
+// "thrift", "thriftmux", "mux".
+const char* NameOf(RouterProtocol protocol);
+// A key that means something on routers of another protocol only: a problem, unless it is nothing.
+void RefuseOn(RouterProtocol protocol, Section* section, std::string_view name);
 std::optional<SocketOptions> MaybeSocketOptions(Section* section);
 std::optional<SessionBounds> MaybeSessionBounds(Section* section, std::string_view name);
 // The prefix of an entry of io.l5d.static.

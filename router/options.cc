@@ -75,7 +75,7 @@ backend::Options ToBackendOptions(const conf::Config& process, const conf::Route
   out.pool.min_size = pool.min_size == 0 ? 0 : ShareOf(pool.min_size, index, workers);
   out.pool.max_waiters = pool.max_waiters == 0 ? 0 : ShareOf(pool.max_waiters, index, workers);
   out.pool.idle_time = pool.idle_time;
-  out.pool.max_in_flight = pool.max_in_flight;
+  out.pool.max_in_flight = pool.max_in_flight.value_or(1);
   out.balance = client.load_balancer.kind == conf::BalancerConfig::Kind::kRoundRobin
                     ? backend::Options::Balance::kRoundRobin
                     : backend::Options::Balance::kP2c;

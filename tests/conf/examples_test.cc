@@ -91,6 +91,54 @@ TEST(ExamplesTest, WhatTheCommentsSayOfOldDialectsIsSo) {
   EXPECT_EQ(options("/#/io.l5d.fs/v2/search").host_connection_pool.max_in_flight, 16u);
 }
 
+TEST(ExamplesTest, WhatTheCommentsSayOfMuxIsSo) {
+  const std::string name = "mux.yaml";
+  const Config config =
+      Parse(ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples" / name), name).config;
+  const RouterConfig& router = config.routers.at(0);
+  EXPECT_EQ(router.protocol, RouterProtocol::kThriftMux);
+  EXPECT_TRUE(router.thrift_mux_dst_in_name);
+  EXPECT_EQ(router.servers.at(0).port.value, 4144);
+  EXPECT_EQ(router.servers.at(0).mux, (MuxServerConfig{2000, 65'536}));
+  const auto options = [&](const std::string& id) {
+    return ResolveClient(router.client, *naming::Path::Parse(id));
+  };
+  const ClientOptions users = options("/#/io.l5d.fs/users");
+  EXPECT_EQ(users.protocol, ClientProtocol::kThriftMux);
+  EXPECT_EQ(users.mux, (MuxClientConfig{65'536, Millis(5000), Millis(2000)}));
+  EXPECT_FALSE(users.host_connection_pool.max_in_flight);
+  const ClientOptions search = options("/#/io.l5d.fs/v2/search");
+  EXPECT_EQ(search.protocol, ClientProtocol::kThrift);
+  EXPECT_TRUE(search.attempt_ttwitter_upgrade);
+  EXPECT_EQ(search.host_connection_pool.max_size, 50u);
+  const RouterConfig& plain = config.routers.at(1);
+  EXPECT_EQ(plain.protocol, RouterProtocol::kMux);
+  EXPECT_EQ(plain.label.value, "mux");
+  EXPECT_EQ(plain.servers.at(0).port.value, 4141);
+  EXPECT_EQ(ResolveClient(plain.client, *naming::Path::Parse("/#/io.l5d.fs/users")).protocol,
+            ClientProtocol::kThriftMux);
+}
+
+TEST(ExamplesTest, WhatTheCommentsSayOfBridgesIsSo) {
+  const std::string name = "bridges.yaml";
+  const Config config =
+      Parse(ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples" / name), name).config;
+  const RouterConfig& router = config.routers.at(0);
+  EXPECT_EQ(router.protocol, RouterProtocol::kThrift);
+  EXPECT_EQ(router.deadline_tolerance, Millis(500));
+  EXPECT_EQ(router.max_hops, 4u);
+  const auto options = [&](const std::string& id) {
+    return ResolveClient(router.client, *naming::Path::Parse(id));
+  };
+  EXPECT_EQ(options("/$/inet/127.0.0.1/9099").protocol, ClientProtocol::kThrift);
+  EXPECT_EQ(options("/#/io.l5d.fs/users").protocol, ClientProtocol::kAuto);
+  EXPECT_EQ(options("/#/io.l5d.fs/users").host_connection_pool, PoolConfig{});
+  EXPECT_EQ(options("/#/io.l5d.fs/users-v2").protocol, ClientProtocol::kThriftMux);
+  EXPECT_EQ(options("/#/io.l5d.fs/v2/search").protocol, ClientProtocol::kTHeader);
+  EXPECT_TRUE(options("/#/io.l5d.fs/v2/search").theader_zlib);
+  EXPECT_EQ(options("/#/io.l5d.fs/v2/search").request_attempt_timeout, Millis(2000));
+}
+
 // The block of `page` in ```yaml that comes next after `mark`.
 std::string YamlAfter(const std::string& page, const std::string& mark) {
   const std::string open = "```yaml\n";
@@ -104,7 +152,8 @@ TEST(ExamplesTest, TheRecipesOfTheDocs) {
   const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
   for (const std::string heading :
        {"### Servers with a thread for each connection", "### Servers that close idle connections",
-        "### Servers that answer many calls of one connection"}) {
+        "### Servers that answer many calls of one connection", "### Servers that speak ThriftMux",
+        "### Servers that speak THeader"}) {
     ASSERT_NE(page.find(heading), std::string::npos) << heading;
     std::string lines;
     std::istringstream block(YamlAfter(page, heading));
@@ -166,6 +215,9 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "maxFrameBytes",
                                 "streamThresholdBytes",
                                 "bodyIdleTimeoutMs",
+                                "deadlineToleranceMs",
+                                "maxHops",
+                                "thriftMuxDstInName",
                                 "experimental",
                                 "maxConcurrentRequests",
                                 "clearContext",
@@ -177,6 +229,11 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "thriftFramed",
                                 "onHalfClose",
                                 "halfCloseTimeoutMs",
+                                "mux.maxDispatches",
+                                "mux.maxFragmentBytes",
+                                "mux.pingIntervalMs",
+                                "mux.pingTimeoutMs",
+                                "theaderZlib",
                                 "socketOptions",
                                 "serverSession",
                                 "clientSession",
@@ -208,6 +265,7 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "writeTimeoutMs"}) {
     EXPECT_NE(page.find("| `" + key + "`"), std::string::npos) << key;
   }
+  EXPECT_NE(page.find("| `protocol` **ours** |"), std::string::npos) << "that of client";
 }
 
 // Each has a row of the table of bounds too, with its default.
@@ -225,12 +283,16 @@ TEST(ExamplesTest, TheDocsKnowEveryBound) {
       {"maxConnections", number(server.max_connections)},
       {"maxPipelined", number(server.max_pipelined)},
       {"maxPendingBindings", number(server.max_pending_bindings)},
+      {"mux.maxDispatches", number(server.mux.max_dispatches)},
+      {"mux.maxFragmentBytes", number(server.mux.max_fragment_bytes)},
       {"maxConnectionBytes", number(server.max_connection_bytes >> 20) + " MiB"},
       {"maxConcurrentRequests", "none"},
       {"halfCloseTimeoutMs", seconds(server.half_close_timeout)},
       {"maxFrameBytes", number(router.max_frame_bytes)},
       {"streamThresholdBytes", number(router.stream_threshold_bytes >> 10) + " KiB"},
       {"bodyIdleTimeoutMs", seconds(router.body_idle_timeout)},
+      {"deadlineToleranceMs", number(router.deadline_tolerance.count()) + " ms"},
+      {"maxHops", number(router.max_hops)},
       {"maxBufferedBytes", number(Config().max_buffered_bytes >> 20) + " MiB"},
       {"bindingTimeoutMs", seconds(router.binding_timeout)},
       {"bindingCache.paths", number(router.binding_cache.paths)},
@@ -238,8 +300,10 @@ TEST(ExamplesTest, TheDocsKnowEveryBound) {
       {"bindingCache.negatives", number(router.binding_cache.negatives)},
       {"bindingCache.pending", number(router.binding_cache.pending)},
       {"hostConnectionPool.maxSize", number(pool.max_size)},
-      {"hostConnectionPool.maxInFlight", number(pool.max_in_flight)},
+      {"hostConnectionPool.maxInFlight", "1; 65536 on a mux session"},
       {"hostConnectionPool.maxWaiters", number(pool.max_waiters)},
+      {"client.mux.pingTimeoutMs", seconds(ClientOptions().mux.ping_timeout)},
+      {"client.mux.maxFragmentBytes", number(ClientOptions().mux.max_fragment_bytes)},
       {"connectTimeoutMs", seconds(ClientOptions().connect_timeout)},
       {"requestAttemptTimeoutMs", "none"},
       {"requeueBudget", number(RetryBudgetConfig().min_retries_per_sec) + " a second"},
@@ -261,14 +325,16 @@ TEST(ExamplesTest, TheDocsKnowEveryBound) {
 
 // A file cut off anywhere, or with one byte changed, is read or refused.
 TEST(ExamplesTest, EveryPrefixAndEveryChangedByteIsSafe) {
-  const std::string text = ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples/static-clients.yaml");
-  ASSERT_FALSE(text.empty());
-  for (size_t n = 0; n < text.size(); n += 7) (void)Parse(text.substr(0, n), "f");
-  for (size_t i = 0; i < text.size(); i += 3) {
-    std::string changed = text;
-    changed[i] = static_cast<char>(changed[i] ^ (1 << (i % 7)));
-    const Parsed parsed = Parse(changed, "f");
-    EXPECT_TRUE(!parsed.ok() || !parsed.config.routers.empty());
+  for (const std::string name : {"static-clients.yaml", "mux.yaml"}) {
+    const std::string text = ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples" / name);
+    ASSERT_FALSE(text.empty());
+    for (size_t n = 0; n < text.size(); n += 7) (void)Parse(text.substr(0, n), "f");
+    for (size_t i = 0; i < text.size(); i += 3) {
+      std::string changed = text;
+      changed[i] = static_cast<char>(changed[i] ^ (1 << (i % 7)));
+      const Parsed parsed = Parse(changed, "f");
+      EXPECT_TRUE(!parsed.ok() || !parsed.config.routers.empty());
+    }
   }
 }
 

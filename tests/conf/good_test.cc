@@ -42,6 +42,7 @@ TEST(GoodTest, DefaultsOfTheTop) {
 
 TEST(GoodTest, DefaultsOfARouter) {
   const RouterConfig router = Good("routers: [{protocol: thrift, servers: [{}]}]\n").routers.at(0);
+  EXPECT_EQ(router.protocol, RouterProtocol::kThrift);
   EXPECT_EQ(router.label.value, "thrift");
   EXPECT_EQ(router.dst_prefix.Show(), "/svc");
   EXPECT_TRUE(router.dtab.value.empty());
@@ -57,6 +58,9 @@ TEST(GoodTest, DefaultsOfARouter) {
   EXPECT_EQ(router.max_frame_bytes, 16'384'000u);
   EXPECT_EQ(router.stream_threshold_bytes, 65'536u);
   EXPECT_EQ(router.body_idle_timeout, Millis(10'000));
+  EXPECT_EQ(router.deadline_tolerance, Millis(200));
+  EXPECT_EQ(router.max_hops, 16u);
+  EXPECT_FALSE(router.thrift_mux_dst_in_name);
   EXPECT_EQ(ResolveClient(router.client, *naming::Path::Parse("/a")), ClientOptions{});
   EXPECT_EQ(ResolveService(router.service, *naming::Path::Parse("/a")), ServiceOptions{});
   ASSERT_EQ(router.servers.size(), 1u);
@@ -67,6 +71,7 @@ TEST(GoodTest, DefaultsOfARouter) {
   EXPECT_FALSE(server.clear_context);
   EXPECT_FALSE(server.thrift_framed) << "told from each connection's bytes";
   EXPECT_FALSE(server.dest);
+  EXPECT_EQ(server.mux, MuxServerConfig{});
   EXPECT_EQ(server.max_connection_bytes, 1'048'576u);
   EXPECT_EQ(server.max_pending_bindings, 8u);
   EXPECT_EQ(server.max_pipelined, 32u);
@@ -81,10 +86,15 @@ TEST(GoodTest, DefaultsOfAClient) {
   const ClientOptions client;
   EXPECT_EQ(client.connect_timeout, Millis(1000));
   EXPECT_TRUE(client.verify_seqid);
+  EXPECT_EQ(client.protocol, ClientProtocol::kThrift);
   EXPECT_TRUE(client.thrift_framed);
   EXPECT_FALSE(client.attempt_ttwitter_upgrade);
+  EXPECT_FALSE(client.theader_zlib);
+  EXPECT_EQ(client.mux.max_fragment_bytes, 2'147'483'647u);
+  EXPECT_EQ(client.mux.ping_interval, Millis(5000));
+  EXPECT_EQ(client.mux.ping_timeout, Millis(4000));
   EXPECT_FALSE(client.strip_service_name);
-  EXPECT_EQ(client.host_connection_pool.max_in_flight, 1u);
+  EXPECT_FALSE(client.host_connection_pool.max_in_flight) << "by what a connection speaks";
   EXPECT_FALSE(client.fail_fast);
   EXPECT_FALSE(client.request_attempt_timeout);
   EXPECT_EQ(client.host_connection_pool.min_size, 0u);
@@ -162,6 +172,8 @@ TEST(GoodTest, EveryKeyOfARouter) {
   maxFrameBytes: 2048
   streamThresholdBytes: 4096
   bodyIdleTimeoutMs: 1
+  deadlineToleranceMs: 0
+  maxHops: 1
   servers:
   - port: 5000
     ip: 0.0.0.0
@@ -199,11 +211,13 @@ TEST(GoodTest, EveryKeyOfARouter) {
   EXPECT_EQ(router.max_frame_bytes, 2048u);
   EXPECT_EQ(router.stream_threshold_bytes, 4096u) << "may be over maxFrameBytes";
   EXPECT_EQ(router.body_idle_timeout, Millis(1));
+  EXPECT_EQ(router.deadline_tolerance, Millis(0));
+  EXPECT_EQ(router.max_hops, 1u);
   ASSERT_EQ(router.servers.size(), 2u);
   const ServerConfig& server = router.servers[0];
-  EXPECT_TRUE(IsWritten(server.port, Located<uint16_t>{5000, 17, "routers[0].servers[0].port"}));
+  EXPECT_TRUE(IsWritten(server.port, Located<uint16_t>{5000, 19, "routers[0].servers[0].port"}));
   EXPECT_TRUE(
-      IsWritten(server.ip, Located<std::string>{"0.0.0.0", 18, "routers[0].servers[0].ip"}));
+      IsWritten(server.ip, Located<std::string>{"0.0.0.0", 20, "routers[0].servers[0].ip"}));
   EXPECT_EQ(server.label, "front");
   EXPECT_EQ(server.max_concurrent_requests, 8u);
   EXPECT_TRUE(server.clear_context);
@@ -220,7 +234,7 @@ TEST(GoodTest, EveryKeyOfARouter) {
   EXPECT_EQ(server.server_session, (SessionBounds{Millis(12), Millis(13)}));
   // A default stands where its server begins, so that a taken port can be told with a line.
   EXPECT_TRUE(
-      IsWritten(router.servers[1].port, Located<uint16_t>{4114, 32, "routers[0].servers[1].port"}));
+      IsWritten(router.servers[1].port, Located<uint16_t>{4114, 34, "routers[0].servers[1].port"}));
   EXPECT_EQ(router.servers[1].ip.value, "127.0.0.1");
   EXPECT_EQ(router.servers[1].thrift_framed, true);
 }
@@ -243,8 +257,11 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
     socketOptions: {keepAlive: true}
     connectTimeoutMs: 11
     verifySeqid: false
+    protocol: auto
     thriftFramed: false
     attemptTTwitterUpgrade: true
+    theaderZlib: true
+    mux: {maxFragmentBytes: 1024, pingIntervalMs: 14, pingTimeoutMs: 15}
     stripServiceName: true
   service:
     totalTimeoutMs: 12
@@ -264,8 +281,11 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
   EXPECT_TRUE(client.socket_options.keep_alive);
   EXPECT_EQ(client.connect_timeout, Millis(11));
   EXPECT_FALSE(client.verify_seqid);
+  EXPECT_EQ(client.protocol, ClientProtocol::kAuto);
   EXPECT_FALSE(client.thrift_framed);
   EXPECT_TRUE(client.attempt_ttwitter_upgrade);
+  EXPECT_TRUE(client.theader_zlib);
+  EXPECT_EQ(client.mux, (MuxClientConfig{1024, Millis(14), Millis(15)}));
   EXPECT_TRUE(client.strip_service_name);
   const ServiceOptions service = ResolveService(router.service, {});
   EXPECT_EQ(service.total_timeout, Millis(12));

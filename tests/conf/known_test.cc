@@ -15,7 +15,7 @@ std::string NotYet(const std::string& at, const std::string& what) {
 }
 
 TEST(KnownTest, ProtocolsNotYet) {
-  for (const std::string protocol : {"thriftmux", "mux", "http", "h2"}) {
+  for (const std::string protocol : {"http", "h2"}) {
     // The rest of such a router belongs to another protocol, so nothing is said of it.
     EXPECT_THAT(ProblemsOf("routers:\n- protocol: " + protocol + "\n  identifier: {}\n"),
                 ElementsAre(NotYet("2: routers[0].protocol", protocol)));

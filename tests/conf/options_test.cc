@@ -98,7 +98,34 @@ TEST(ResolveClientTest, TheDialectOfABackend) {
   EXPECT_FALSE(php.thrift_framed);
   EXPECT_FALSE(php.attempt_ttwitter_upgrade);
   EXPECT_TRUE(php.strip_service_name);
-  EXPECT_EQ(php.host_connection_pool.max_in_flight, 1u) << "the later pool is taken whole";
+  EXPECT_FALSE(php.host_connection_pool.max_in_flight) << "the later pool is taken whole";
+}
+
+// A map is one value here too.
+TEST(ResolveClientTest, TheProtocolOfABackend) {
+  const ClientConfig client = Router(R"(
+  client:
+    kind: io.l5d.static
+    configs:
+    - {prefix: /, mux: {pingIntervalMs: 7, pingTimeoutMs: 8}, theaderZlib: true}
+    - {prefix: /#/io.l5d.fs, protocol: thriftmux}
+    - {prefix: /#/*/cpp, protocol: theader, mux: {maxFragmentBytes: 4096}}
+    - {prefix: /#/io.l5d.fs/cpp/old, protocol: thrift, theaderZlib: false}
+)")
+                                  .client;
+  const ClientOptions other = ResolveClient(client, Named("/$/inet/host/1"));
+  EXPECT_EQ(other.protocol, ClientProtocol::kThrift);
+  EXPECT_EQ(other.mux, (MuxClientConfig{2'147'483'647, Millis(7), Millis(8)}));
+  EXPECT_TRUE(other.theader_zlib);
+  const ClientOptions users = ResolveClient(client, Named("/#/io.l5d.fs/users"));
+  EXPECT_EQ(users.protocol, ClientProtocol::kThriftMux);
+  EXPECT_EQ(users.mux, other.mux);
+  const ClientOptions cpp = ResolveClient(client, Named("/#/io.l5d.fs/cpp"));
+  EXPECT_EQ(cpp.protocol, ClientProtocol::kTHeader);
+  EXPECT_EQ(cpp.mux, (MuxClientConfig{4096, Millis(5000), Millis(4000)}));
+  const ClientOptions old = ResolveClient(client, Named("/#/io.l5d.fs/cpp/old"));
+  EXPECT_EQ(old.protocol, ClientProtocol::kThrift);
+  EXPECT_FALSE(old.theader_zlib);
 }
 
 // A reload asks what changed; comments and lines put in before are no change.
@@ -116,6 +143,43 @@ TEST(CompareTest, PartsAreEqualWhereverTheyStand) {
   const RouterConfig other = read("    dest: /b\n", "{thriftFramed: true}");
   EXPECT_FALSE(a.servers == other.servers);
   EXPECT_FALSE(a.client == other.client);
+}
+
+// Each of the keys of mux and THeader is a change by itself.
+TEST(CompareTest, OfMux) {
+  const auto read = [](const std::string& server, const std::string& client) {
+    const Parsed parsed = Parse("routers:\n- protocol: thriftmux\n  servers: [{" + server +
+                                    "}]\n  client: {" + client + "}\n",
+                                "f");
+    EXPECT_EQ(ShowAll(parsed.problems), "");
+    return parsed.config.routers.at(0);
+  };
+  const RouterConfig plain = read("", "");
+  EXPECT_EQ(read("mux: {maxDispatches: 10000}", "").servers, plain.servers);
+  for (const std::string server : {"mux: {maxDispatches: 1}", "mux: {maxFragmentBytes: 1024}"}) {
+    EXPECT_EQ(read(server, "").servers, read(server, "").servers);
+    EXPECT_FALSE(read(server, "").servers == plain.servers) << server;
+  }
+  for (const std::string client :
+       {"protocol: auto", "theaderZlib: true", "mux: {maxFragmentBytes: 1024}",
+        "mux: {pingIntervalMs: 1}", "mux: {pingTimeoutMs: 1}",
+        "hostConnectionPool: {maxInFlight: 2}"}) {
+    const ClientConfig one = read("", client).client;
+    EXPECT_EQ(one, read("", client).client);
+    EXPECT_FALSE(one == plain.client) << client;
+    EXPECT_FALSE(ResolveClient(one, Named("/a")) == ResolveClient(plain.client, Named("/a")))
+        << client;
+  }
+}
+
+TEST(CompareTest, TheDefaultProtocolOfClientsCounts) {
+  const auto client = [](const std::string& protocol) {
+    return Parse("routers: [{protocol: " + protocol + ", servers: [{}]}]\n", "f")
+        .config.routers.at(0)
+        .client;
+  };
+  EXPECT_EQ(client("thrift"), client("thriftmux"));
+  EXPECT_FALSE(client("mux") == client("thriftmux"));
 }
 
 TEST(CompareTest, OfTheTop) {

@@ -153,6 +153,7 @@ TEST(Options, OfABackendsPool) {
   out = ToBackendOptions({}, {}, client, 1, 4);
   EXPECT_EQ(out.pool.max_size, 1u);
   EXPECT_EQ(out.pool.max_waiters, 1u);
+  EXPECT_EQ(out.pool.max_in_flight, 1u) << "where nothing is said";
 }
 
 TEST(Options, OfABackend) {
