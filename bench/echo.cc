@@ -1,8 +1,10 @@
-// bench_echo: a Thrift server (framed, binary) that gives back what it was given, as fast as memory
-// allows: the call's own bytes with two of them changed. Says `listening PORT`, runs until killed.
+// bench_echo: a Thrift server (binary; framed, mux, or told by the first bytes of a connection)
+// that gives back what it was given, as fast as memory allows: the call's own bytes with two of
+// them changed. Says `listening PORT`, runs until killed.
 //
 // It reads field 1 of a call as the result whatever its type, and takes nothing but calls: a oneway
-// or anything else that is not a call ends the connection.
+// or anything else that is not a call ends the connection. In mux it takes the start of a session,
+// pings and discards besides.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,8 +13,14 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "bench/bytes.h"
+#include "bench/echo_reply.h"
+#include "bench/mux_wire.h"
 #include "bench/socket.h"
 
 namespace trestle::bench {
@@ -21,15 +29,12 @@ namespace {
 constexpr size_t kFirstBytes = 16 * 1024;
 constexpr uint32_t kMostFrameBytes = 256 << 20;
 
-uint32_t Read32(const char* p) {
-  const auto* u = reinterpret_cast<const unsigned char*>(p);
-  return uint32_t{u[0]} << 24 | uint32_t{u[1]} << 16 | uint32_t{u[2]} << 8 | uint32_t{u[3]};
-}
+enum class Dialect { kFramed, kMux, kAuto };
 
 // One connection: what was read, of which the front is answered in place and then written.
 class Echo {
  public:
-  explicit Echo(int fd) : fd_(fd), bytes_(kFirstBytes) {}
+  Echo(int fd, Dialect dialect) : fd_(fd), dialect_(dialect), bytes_(kFirstBytes) {}
   ~Echo() { close(fd_); }
   Echo(const Echo&) = delete;
   Echo& operator=(const Echo&) = delete;
@@ -53,29 +58,58 @@ class Echo {
   }
 
  private:
-  // Turns every whole call behind what is answered into its reply.
+  // Answers every whole message behind those that are.
   bool Answer() {
-    while (size_ - answered_ >= 4) {
-      char* frame = bytes_.data() + answered_;
-      const uint32_t length = Read32(frame);
+    while (size_ - taken_ >= 4) {
+      const uint32_t length = Read<4>(bytes_.data() + taken_);
       if (length > kMostFrameBytes) return false;
-      if (size_ - answered_ < 4 + size_t{length}) {
-        if (bytes_.size() < 4 + size_t{length}) wanted_ = 4 + size_t{length};
+      const size_t whole = 4 + size_t{length};
+      if (size_ - taken_ < whole) {
+        if (bytes_.size() < whole) wanted_ = whole;
         return true;
       }
-      if (!ToReply(frame + 4, length)) return false;
-      answered_ += 4 + size_t{length};
+      if (!AnswerOne(whole)) return false;
     }
     return true;
   }
-  static bool ToReply(char* message, uint32_t length) {
-    static constexpr char kCall[] = {'\x80', '\x01', '\x00', '\x01'};
-    if (length < 8 || std::memcmp(message, kCall, 4) != 0) return false;
-    const uint32_t name = Read32(message + 4);
-    if (name > length || length - name < 15) return false;  // envelope and head of a field
-    message[3] = 2;                                         // a reply
-    message[8 + name + 4 + 2] = 0;                          // its result
+  bool AnswerOne(size_t whole) {
+    char* message = bytes_.data() + taken_;
+    if (dialect_ == Dialect::kAuto) {
+      const bool thrift = whole >= 6 && message[4] == '\x80' && message[5] == '\x01';
+      dialect_ = thrift ? Dialect::kFramed : Dialect::kMux;
+    }
+    if (dialect_ == Dialect::kMux) return AnswerMuxMessage({message, whole});
+    if (!ToReply(message + 4, whole - 4)) return false;
+    taken_ += whole;
+    answered_ = taken_;
     return true;
+  }
+  bool AnswerMuxMessage(std::string_view message) {
+    if (message.size() < kMuxHead) return false;
+    taken_ += message.size();
+    if (message[kMuxTypeAt] != kTdispatch) {
+      std::string answer;
+      if (!AnswerMux(message, &answer)) return false;
+      Insert(answer);
+      return true;
+    }
+    char* end = bytes_.data() + taken_;
+    const char* reply = ToMuxReply(end - message.size(), message.size());
+    if (!reply) return false;
+    const auto size = static_cast<size_t>(end - reply);
+    std::memmove(bytes_.data() + answered_, reply, size);
+    answered_ += size;
+    return true;
+  }
+  // An answer that is perhaps longer than what was asked.
+  void Insert(std::string_view answer) {
+    if (taken_ - answered_ < answer.size()) {
+      bytes_.insert(bytes_.begin() + static_cast<ptrdiff_t>(taken_), answer.size(), '\0');
+      taken_ += answer.size();
+      size_ += answer.size();
+    }
+    std::memcpy(bytes_.data() + answered_, answer.data(), answer.size());
+    answered_ += answer.size();
   }
   bool Write() {
     while (written_ < answered_) {
@@ -87,31 +121,33 @@ class Echo {
   }
   // What is written makes room for what comes.
   void Shift() {
-    if (answered_ > 0) std::memmove(bytes_.data(), bytes_.data() + answered_, size_ - answered_);
-    size_ -= answered_;
-    answered_ = written_ = 0;
+    if (taken_ > 0) std::memmove(bytes_.data(), bytes_.data() + taken_, size_ - taken_);
+    size_ -= taken_;
+    taken_ = answered_ = written_ = 0;
     if (wanted_ > bytes_.size()) bytes_.resize(wanted_);
     if (size_ == bytes_.size()) bytes_.resize(2 * size_);
   }
 
   int fd_;
+  Dialect dialect_;
   std::vector<char> bytes_;
-  size_t size_ = 0;  // written_ <= answered_ <= size_
+  size_t size_ = 0;  // written_ <= answered_ <= taken_ <= size_
+  size_t taken_ = 0;
   size_t answered_ = 0;
   size_t written_ = 0;
   size_t wanted_ = 0;  // the size of a frame that does not fit
 };
 
-void AcceptAll(int listener, int epoll) {
+void AcceptAll(int listener, int epoll, Dialect dialect) {
   for (;;) {
     const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return;
     MakeReady(fd);
-    Watch(epoll, fd, new Echo(fd));  // Run deletes it at its end
+    Watch(epoll, fd, new Echo(fd, dialect));  // Run deletes it at its end
   }
 }
 
-[[noreturn]] void Run(uint16_t port) {
+[[noreturn]] void Run(uint16_t port, Dialect dialect) {
   const int listener = ListenOn(&port);
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) DieOfErrno("epoll_create1");
@@ -124,7 +160,7 @@ void AcceptAll(int listener, int epoll) {
     for (int i = 0; i < n; i++) {
       auto* echo = static_cast<Echo*>(events[i].data.ptr);
       if (!echo) {
-        AcceptAll(listener, epoll);
+        AcceptAll(listener, epoll, dialect);
       } else if (!echo->Serve(events[i].events)) {
         delete echo;
       }
@@ -136,9 +172,15 @@ void AcceptAll(int listener, int epoll) {
 }  // namespace trestle::bench
 
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): it ends the program
+  using trestle::bench::Dialect;
   uint16_t port = 0;
+  Dialect dialect = Dialect::kFramed;
   CLI::App app{"bench_echo: a Thrift server that gives back what it was given"};
   app.add_option("--port", port, "on 127.0.0.1; 0: a free one")->capture_default_str();
+  const std::map<std::string, Dialect> dialects{
+      {"framed", Dialect::kFramed}, {"mux", Dialect::kMux}, {"auto", Dialect::kAuto}};
+  app.add_option("--dialect", dialect, "framed (default), mux; auto: by the first bytes")
+      ->transform(CLI::CheckedTransformer(dialects));
   CLI11_PARSE(app, argc, argv);
-  trestle::bench::Run(port);
+  trestle::bench::Run(port, dialect);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -30,6 +31,10 @@ struct Options {
 
 void AddOptions(CLI::App* app, Options* o) {
   app->add_option("--port", o->load.port, "where the calls go, on 127.0.0.1")->required();
+  const std::map<std::string, Dialect> dialects{{"framed", Dialect::kFramed},
+                                                {"mux", Dialect::kMux}};
+  app->add_option("--dialect", o->load.dialect, "framed (default), mux")
+      ->transform(CLI::CheckedTransformer(dialects));
   app->add_option("--name", o->name, "the method, perhaps with its service")->capture_default_str();
   app->add_option("--payload", o->load.payload_bytes, "bytes of the string that is echoed")
       ->capture_default_str();
@@ -56,7 +61,7 @@ struct Mark {
 
 class Run {
  public:
-  explicit Run(const Options& o) : o_(o), message_(o.name, o.load.payload_bytes) {
+  explicit Run(const Options& o) : o_(o), message_(o.load.dialect, o.name, o.load.payload_bytes) {
     const uint32_t threads = std::min(o.threads, o.load.connections);
     for (uint32_t i = 0; i < threads; i++) {
       LoadOptions share = o.load;

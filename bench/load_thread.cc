@@ -11,6 +11,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "bench/bytes.h"
+#include "bench/mux_wire.h"
 #include "bench/socket.h"
 
 namespace trestle::bench {
@@ -23,11 +25,12 @@ int64_t NowNs() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
-// What can be shown of bytes, for the text of an error.
-std::string Shown(std::string_view bytes) {
-  std::string out(bytes.substr(0, 300));
-  for (char& c : out) c = c >= ' ' && c < 127 ? c : '.';
-  return out;
+// Another number for every trace, without a pattern (Steele, Lea and Flood's SplitMix).
+uint64_t NextTrace(uint64_t* state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
 }
 
 }  // namespace
@@ -36,6 +39,7 @@ LoadThread::LoadThread(const LoadOptions& options, const EchoMessage* message)
     : options_(options),
       message_(message),
       slot_bits_(static_cast<uint32_t>(std::bit_width(options.in_flight - 1))),
+      trace_(static_cast<uint64_t>(NowNs())),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       in_(kReadBytes) {
   if (epoll_ < 0) DieOfErrno("epoll_create1");
@@ -51,7 +55,7 @@ LoadThread::~LoadThread() {
 void LoadThread::Run() {
   begin_ = NowNs();
   for (uint32_t i = 0; i < options_.connections; i++) {
-    connections_.push_back(std::make_unique<Connection>(message_));
+    connections_.push_back(std::make_unique<Connection>(message_, options_.in_flight));
     Open(connections_.back().get());
   }
   while (!stop_ && open_ > 0) {
@@ -63,10 +67,8 @@ void LoadThread::Run() {
 
 void LoadThread::Open(Connection* c) {
   ++open_;
-  c->fd = ConnectTo(options_.port);
-  if (c->fd < 0) return Fail(c, std::string("connect: ") + std::strerror(errno));
-  c->slots.resize(options_.in_flight);
-  for (uint32_t i = options_.in_flight; i-- > 0;) c->free.push_back(i);
+  std::string why;
+  if (!Connect(c, &why)) return Fail(c, why);
   Watch(epoll_, c->fd, c);
   if (options_.rate > 0) {
     ready_.push_back(c);
@@ -78,6 +80,16 @@ void LoadThread::Open(Connection* c) {
   Flush(c);
 }
 
+bool LoadThread::Connect(Connection* c, std::string* why) {
+  c->fd = ConnectTo(options_.port);
+  if (c->fd < 0) {
+    *why = std::string("connect: ") + std::strerror(errno);
+    return false;
+  }
+  return message_->dialect() == Dialect::kFramed ||
+         StartMuxSession(c->fd, message_->call_bytes() - kMuxHead, why);
+}
+
 void LoadThread::Fail(Connection* c, const std::string& why) {
   ++errors_;
   if (first_error_.empty()) first_error_ = why;
@@ -86,13 +98,13 @@ void LoadThread::Fail(Connection* c, const std::string& why) {
   --open_;
 }
 
-// The low bits of a seqid name the slot; those above tell one call of it from the next.
+// The low bits of a seqid name the slot; those above tell one call of it from the next. In mux the
+// tag names the slot too.
 void LoadThread::Call(Connection* c, int64_t start) {
-  const uint32_t i = c->free.back();
-  c->free.pop_back();
+  const uint32_t i = c->free.Take();
   const uint32_t seqid = (++c->made << slot_bits_ | i) & 0x7fffffff;
   c->slots[i] = {seqid, true, start};
-  message_->AppendCall(seqid, &c->out);
+  message_->AppendCall({seqid, kMuxFirstTag + i, NextTrace(&trace_)}, &c->out);
 }
 
 void LoadThread::Flush(Connection* c) {
@@ -130,24 +142,33 @@ bool LoadThread::Take(Connection* c, std::string_view bytes) {
     bytes.remove_prefix(used);
     if (outcome == ReplyCheck::Outcome::kWrong) {
       Fail(c, "wrong reply at its byte " + std::to_string(c->check.at()) + " of " +
-                  std::to_string(message_->reply().size()) + ": " +
+                  std::to_string(message_->reply_bytes()) + ": " +
                   Shown(all.substr(all.size() - bytes.size())));
       return false;
     }
     if (outcome == ReplyCheck::Outcome::kWhole && !Finish(c, now)) return false;
+    if (outcome == ReplyCheck::Outcome::kPing) c->out += MuxMessage(kRping, c->check.ids().tag, {});
   }
   return true;
 }
 
+// Which call it is that has a reply; false: none.
+bool LoadThread::SlotOfReply(Connection* c, uint32_t* slot) {
+  const auto& [seqid, tag, trace] = c->check.ids();
+  const bool mux = message_->dialect() == Dialect::kMux;
+  *slot = mux ? tag - kMuxFirstTag : seqid & ((1u << slot_bits_) - 1);
+  const bool known = *slot < c->slots.size() && c->slots[*slot].busy;
+  if (known && c->slots[*slot].seqid == seqid) return true;
+  Fail(c, "a reply with " + (mux ? "tag " + std::to_string(tag) + " and " : "") + "seqid " +
+              std::to_string(seqid) + ", which no call has");
+  return false;
+}
+
 bool LoadThread::Finish(Connection* c, int64_t now) {
-  const uint32_t seqid = c->check.seqid();
-  const uint32_t i = seqid & ((1u << slot_bits_) - 1);
-  if (i >= c->slots.size() || !c->slots[i].busy || c->slots[i].seqid != seqid) {
-    Fail(c, "a reply with seqid " + std::to_string(seqid) + ", which no call has");
-    return false;
-  }
+  uint32_t i = 0;
+  if (!SlotOfReply(c, &i)) return false;
   c->slots[i].busy = false;
-  c->free.push_back(i);
+  c->free.Give(i);
   calls_.store(calls() + 1, std::memory_order_relaxed);
   if (counting_.load(std::memory_order_relaxed)) {
     latencies_.Record(static_cast<uint64_t>(std::max<int64_t>(0, now - c->slots[i].start)));

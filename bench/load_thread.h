@@ -19,12 +19,14 @@
 #include <vector>
 
 #include "bench/echo_message.h"
+#include "bench/free_slots.h"
 #include "bench/latencies.h"
 
 namespace trestle::bench {
 
 struct LoadOptions {
   uint16_t port = 0;
+  Dialect dialect = Dialect::kFramed;
   uint32_t payload_bytes = 64;
   uint32_t connections = 1;
   uint32_t in_flight = 1;  // calls on each connection, at most kMaxInFlight
@@ -58,24 +60,27 @@ class LoadThread {
     int64_t start = 0;
   };
   struct Connection {
-    explicit Connection(const EchoMessage* message) : check(message) {}
+    Connection(const EchoMessage* message, uint32_t in_flight)
+        : slots(in_flight), free(in_flight), check(message) {}
     int fd = -1;
     std::vector<Slot> slots;
-    std::vector<uint32_t> free;  // of slots
-    uint32_t made = 0;           // calls so far
-    std::string out;             // what the kernel did not take yet
+    FreeSlots free;
+    uint32_t made = 0;  // calls so far
+    std::string out;    // what the kernel did not take yet
     size_t out_at = 0;
     ReplyCheck check;
     bool queued = false;  // in ready_
   };
 
   void Open(Connection* c);
+  bool Connect(Connection* c, std::string* why);
   void Fail(Connection* c, const std::string& why);
   void Call(Connection* c, int64_t start);
   void Flush(Connection* c);
   void Serve(Connection* c, uint32_t events);
   bool Take(Connection* c, std::string_view bytes);
   bool Finish(Connection* c, int64_t now);
+  bool SlotOfReply(Connection* c, uint32_t* slot);
   void Wait();
   int64_t NextDue() const;
   void CallWhatIsDue();
@@ -83,6 +88,7 @@ class LoadThread {
   const LoadOptions options_;
   const EchoMessage* message_;
   const uint32_t slot_bits_;
+  uint64_t trace_;
   int epoll_ = -1;
   uint32_t open_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
