@@ -6,7 +6,8 @@ import socket
 import struct
 import time
 
-from peers import Echo, Failed, Load, all_peers
+from peers import Echo, Load, all_peers
+from processes import Failed
 
 CALL = b"\x80\x01\x00\x01" + struct.pack(">i", 10) + b"bench:echo" + struct.pack(">i", 7)
 CALL += b"\x0b\x00\x01" + struct.pack(">i", 64) + 64 * b"x" + b"\x00"
@@ -76,13 +77,13 @@ def measure(options, folder, closing):
     raise_bound_of_descriptors(2 * options.idle if options.idle < 500 else options.idle + 2000)
     driver = Load(options)
     closing.callback(driver.stop)
-    backend = Echo("echo", folder)
+    backend = Echo(folder, options.backends)
     closing.callback(backend.stop)
     backend.start(options)
     print(f"# resident memory in MiB; idle: {options.idle} connections")
     print(FORM.format("peer", "start", "idle, silent", "after a call", "idle closed", "after burst",
                       "after second", "KiB/idle connection"))
-    for peer in all_peers(options, folder)[1:]:
+    for peer in (peer for peer in all_peers(options, folder) if peer.cpu):
         closing.callback(peer.stop)
         peer.start(options, backend)
         print(of(options, peer, driver), flush=True)

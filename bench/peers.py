@@ -1,145 +1,31 @@
-"""What the load goes through: nothing, Trestle, Envoy, or any other relay given as a command."""
+"""What the load goes through: nothing, Trestle, the floor of mux, Envoy, or any other relay given
+as a command. Each is between clients and backends that speak framed Thrift or mux."""
 
-import contextlib
-import glob
 import json
 import os
-import random
 import shlex
 import shutil
-import signal
-import socket
 import string
 import subprocess
-import sys
-import time
+
+from processes import SIGNALS, Failed, Process, free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-START_SECONDS = 20
-
-
-class Failed(Exception):
-    """Says to the person at the terminal why there are no figures."""
-
-
-class Signals:
-    """SIGTERM and SIGINT end the run and all that it has started: never between the start of a
-    program and the moment when somebody knows that it is to be stopped."""
-
-    def __init__(self):
-        self.held, self.waiting, self.ending = False, None, False
-
-    def listen(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.on)
-
-    def on(self, number, _frame):
-        if self.held:
-            self.waiting = number
-        elif not self.ending:
-            self.ending = True
-            sys.exit(128 + number)
-
-    @contextlib.contextmanager
-    def hold(self):
-        self.held = True
-        try:
-            yield
-        finally:
-            self.held = False
-            if self.waiting:
-                self.on(self.waiting, None)
-
-
-SIGNALS = Signals()
-
-
-def free_port():
-    """A port that nothing uses, below those that the kernel picks for outgoing connections."""
-    while True:
-        port = random.randint(15000, 31000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def tail_of(path):
-    with open(path, encoding="utf-8", errors="replace") as log:
-        return log.read()[-2000:].strip()
-
-
-class Process:
-    """A program that listens on self.port; its log is in the folder of the run."""
-
-    def __init__(self, name, folder):
-        self.name, self.folder = name, folder
-        self.port = free_port()
-        self.log = os.path.join(folder, name.replace("/", "-") + ".log")
-        self.process = None
-
-    def launch(self, command):
-        # A group of its own: Envoy's launcher has a child, which goes with it.
-        with open(self.log, "w", encoding="utf-8") as log, SIGNALS.hold():
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, cwd=self.folder, start_new_session=True)
-        deadline = time.monotonic() + START_SECONDS
-        while not self.listens():
-            self.check()
-            if time.monotonic() > deadline:
-                raise Failed(f"{self.name} does not listen: {tail_of(self.log)}")
-            time.sleep(0.02)
-
-    def listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def check(self):
-        if self.process.poll() is not None:
-            raise Failed(f"{self.name} ended with {self.process.returncode}: {tail_of(self.log)}")
-
-    def pids(self):
-        """The process and what it has started."""
-        out = [self.process.pid] if self.process else []
-        for pid in out:
-            for children in glob.glob(f"/proc/{pid}/task/*/children"):
-                with contextlib.suppress(OSError), open(children, encoding="ascii") as children:
-                    out += map(int, children.read().split())
-        return out
-
-    def cpu_seconds(self):
-        ns = 0
-        for pid in self.pids():
-            for stat in glob.glob(f"/proc/{pid}/task/*/schedstat"):
-                with contextlib.suppress(OSError), open(stat, encoding="ascii") as stat:
-                    ns += int(stat.read().split()[0])
-        return ns / 1e9
-
-    def resident_kib(self):
-        kib = 0
-        for pid in self.pids():
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii") as all:
-                kib += sum(int(line.split()[1]) for line in all if line.startswith("VmRSS:"))
-        return kib
-
-    def stop(self):
-        if not self.process:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(3)
-                break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+DIALECTS = ("framed", "mux")
+BRIDGES = (("framed", "framed"), ("mux", "mux"), ("framed", "mux"), ("mux", "framed"))
+FLOOR = "floor-mux/mux"
 
 
 class Echo(Process):
+    """The backend of one dialect: what speaks another to it has no answer."""
+
+    def __init__(self, folder, dialect):
+        super().__init__(f"echo/{dialect}", folder)
+        self.dialect = dialect
+
     def start(self, options):
-        self.launch([os.path.join(options.bin, "bench_echo"), "--port", str(self.port)])
+        self.launch([os.path.join(options.bin, "bench_echo"), "--port", str(self.port),
+                     "--dialect", self.dialect])
 
 
 class Load:
@@ -152,7 +38,8 @@ class Load:
         """What it measured. Wrong replies end everything: such a run has no figures."""
         with SIGNALS.hold():
             self.process = subprocess.Popen(
-                [self.program, "--port", *map(str, (peer.port, *args))], text=True,
+                [self.program, "--dialect", peer.clients, "--port",
+                 *map(str, (peer.port, *args))], text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, errors = self.process.communicate()
         try:
@@ -174,7 +61,10 @@ class Load:
 class Direct:
     """No router: what the load driver and the backend do by themselves."""
 
-    name, cpu = "direct", False
+    cpu, workers = False, 1
+
+    def __init__(self, dialect, name="direct"):
+        self.name, self.clients, self.backends = name, dialect, dialect
 
     def start(self, options, backend):
         self.port = backend.port
@@ -186,40 +76,67 @@ class Direct:
         pass
 
 
-class Trestle(Process):
+class Relay(Process):
+    """Something between clients and backends, whose CPU time counts."""
+
+    cpu, workers = True, 1
+
+    def __init__(self, name, folder, clients="framed", backends="framed"):
+        super().__init__(name, folder)
+        self.clients, self.backends = clients, backends
+
+
+class Trestle(Relay):
     """The router, with names, metrics, timeouts and failure accrual on, as they are by default."""
 
-    cpu = True
-
-    def __init__(self, folder, workers):
-        super().__init__("trestle" if workers == 1 else f"trestle/{workers}", folder)
+    def __init__(self, name, folder, clients, backends, workers):
+        super().__init__(name if workers == 1 else f"{name}/{workers}", folder, clients, backends)
         self.workers = workers
 
     def start(self, options, backend):
-        names = os.path.join(self.folder, "names")
+        base = os.path.join(self.folder, self.name.replace("/", "-"))
+        names = base + "-names"
         os.makedirs(names, exist_ok=True)
         with open(os.path.join(names, "bench"), "w", encoding="utf-8") as out:
             out.write(f"127.0.0.1 {backend.port}\n")
+        config = {"workers": self.workers, "admin": {"port": free_port(), "ip": "127.0.0.1"},
+                  "namers": [{"kind": "io.l5d.fs", "rootDir": names}],
+                  "routers": [self.router(options)]}
+        with open(base + ".yaml", "w", encoding="utf-8") as out:
+            json.dump(config, out, indent=2)  # JSON is YAML too
+        try:
+            self.launch([os.path.join(options.bin, "trestle"), base + ".yaml"])
+        except Failed as why:
+            raise Failed(f"the router does not start for {self.clients} clients and "
+                         f"{self.backends} backends: {why}") from None
+
+    def router(self, options):
         router = {
-            "protocol": "thrift", "label": "bench", "dstPrefix": "/thrift",
-            "thriftMethodInDst": True,
+            "protocol": "thriftmux" if self.clients == "mux" else "thrift",
+            "label": "bench", "dstPrefix": "/thrift", "thriftMethodInDst": True,
             "dtab": "/srv => /#/io.l5d.fs ; /thrift/bench => /srv/bench ;",
             "servers": [{"port": self.port, "ip": "127.0.0.1"}],
             "service": {"totalTimeoutMs": 5000}}
-        if options.max_in_flight > 1:
+        if self.backends == "mux":
+            router["client"] = {"kind": "io.l5d.global", "protocol": "thriftmux"}
+        elif options.max_in_flight > 1:
             router["client"] = {"hostConnectionPool": {"maxInFlight": options.max_in_flight}}
-        config = {"workers": self.workers, "admin": {"port": free_port(), "ip": "127.0.0.1"},
-                  "namers": [{"kind": "io.l5d.fs", "rootDir": names}], "routers": [router]}
-        path = os.path.join(self.folder, f"trestle-{self.workers}.yaml")
-        with open(path, "w", encoding="utf-8") as out:
-            json.dump(config, out, indent=2)  # JSON is YAML too
-        self.launch([os.path.join(options.bin, "trestle"), path])
+        return router
 
 
-class Envoy(Process):
+class MuxFloor(Relay):
+    """The least that a relay of mux can do."""
+
+    def __init__(self, folder):
+        super().__init__(FLOOR, folder, "mux", "mux")
+
+    def start(self, options, backend):
+        self.launch([os.path.join(options.bin, "bench_mux_floor"), "--port", str(self.port),
+                     "--backend", str(backend.port)])
+
+
+class Envoy(Relay):
     """Envoy's thrift_proxy, one worker, when `envoy` is on the PATH."""
-
-    cpu = True
 
     def __init__(self, folder):
         super().__init__("envoy", folder)
@@ -234,13 +151,11 @@ class Envoy(Process):
                      "-l", "critical"])
 
 
-class Command(Process):
+class Command(Relay):
     """Any other relay: a command with {listen} and {backend} for the two ports."""
 
-    cpu = True
-
-    def __init__(self, folder, name, command):
-        super().__init__(name, folder)
+    def __init__(self, name, folder, command, clients, backends):
+        super().__init__(name, folder, clients, backends)
         self.command = command
 
     def start(self, _options, backend):
@@ -248,10 +163,33 @@ class Command(Process):
                      for part in shlex.split(self.command)])
 
 
-def all_peers(options, folder):
-    """In the order of the table."""
-    peers = [Direct()] + [Trestle(folder, workers) for workers in options.workers]
-    peers += [Command(folder, name, command) for name, command in options.also]
-    if shutil.which("envoy") and not options.no_envoy:
+def of_one_pair(options, folder):
+    """What is between --clients and --backends."""
+    pair = options.clients, options.backends
+    peers = [Direct(pair[0])] if pair[0] == pair[1] else []
+    peers += [Trestle("trestle", folder, *pair, workers) for workers in options.workers]
+    peers += [MuxFloor(folder)] if pair == ("mux", "mux") else []
+    peers += [Command(name, folder, command, *pair) for name, command in options.also]
+    if pair == ("framed", "framed") and shutil.which("envoy") and not options.no_envoy:
         peers.append(Envoy(folder))
     return peers
+
+
+def of_bridges(options, folder):
+    """Every pair of dialects, so that the costs of one run stand beside each other."""
+    peers = [Direct(dialect, f"direct/{dialect}") for dialect in DIALECTS]
+    peers += [Trestle(f"trestle/{clients}-{backends}", folder, clients, backends, workers)
+              for workers in options.workers for clients, backends in BRIDGES]
+    peers.append(MuxFloor(folder))
+    return peers + [Command(name, folder, command, "framed", "framed")
+                    for name, command in options.also]
+
+
+def all_peers(options, folder):
+    """In the order of the table."""
+    peers = (of_bridges if options.bridges else of_one_pair)(options, folder)
+    names = [peer.name for peer in peers]
+    for name in options.peers or []:
+        if name not in names:
+            raise Failed(f"no peer {name}; there are {', '.join(names)}")
+    return [peer for peer in peers if not options.peers or peer.name in options.peers]

@@ -10,13 +10,19 @@ import tempfile
 
 import memory
 import table
-from peers import SIGNALS, Echo, Failed, Load, all_peers
+from peers import DIALECTS, Echo, Load, all_peers
+from processes import SIGNALS, Failed
 
 WORKLOADS = "64/1/1,64/16/1,64/128/1,64/16/16,4096/16/1,65536/16/1,64/16/1@5000"
 ABOUT = """\
 Measures echo calls over framed binary Thrift: `direct` from the load driver to the backend, through
 `trestle`, and through `envoy` where that is on the PATH. All of them run at the same time; rounds
 take turns in changing order, and each figure is the median of the rounds. Every reply is checked.
+
+With --clients mux or --backends mux, that side speaks ThriftMux as Finagle does. --bridges measures
+all four pairs in one run: trestle/mux-framed has mux clients and framed backends, floor-mux/mux is
+the least that a relay of mux can do; cpu/framed and cpu/floor are ratios to trestle/framed-framed
+and to that.
 
 A workload is BYTES/CONNECTIONS/IN FLIGHT: the size of the payload, connections of the client, calls
 on each at the same time. With @RATE, calls are made at that many a second, whatever becomes of
@@ -63,7 +69,12 @@ def parse():
     p.add_argument("--workers", type=list_of(int), default=[1], metavar="N[,N]",
                    help="worker threads of trestle; for each number a router of its own (1)")
     p.add_argument("--max-in-flight", type=int, default=1, metavar="N",
-                   help="trestle's hostConnectionPool.maxInFlight (1)")
+                   help="trestle's hostConnectionPool.maxInFlight, with framed backends (1)")
+    p.add_argument("--clients", choices=DIALECTS, default="framed", help="what they speak (framed)")
+    p.add_argument("--backends", choices=DIALECTS, default="framed", help="the same of backends")
+    p.add_argument("--bridges", action="store_true",
+                   help="all pairs of the two in one run; --also is between framed ones")
+    p.add_argument("--peers", type=list_of(str), metavar="LIST", help="only these, by their names")
     p.add_argument("--pin", type=int, metavar="CORE",
                    help="run everything on this core: the steadiest CPU figures")
     p.add_argument("--threads", type=int, default=1, help="of the load driver (1)")
@@ -78,6 +89,10 @@ def parse():
                    help="idle connections for --memory (10000)")
     p.add_argument("--bin", default="build/bin", help=argparse.SUPPRESS)
     options = p.parse_args()
+    if options.bridges and "mux" in (options.clients, options.backends):
+        p.error("--bridges has all clients and backends; leave out --clients and --backends")
+    if options.memory and (options.bridges or options.clients == "mux"):
+        p.error("--memory is measured with framed clients only")
     options.bin = os.path.abspath(options.bin)
     return options
 
@@ -87,22 +102,26 @@ class Bench:
         self.options = options
         self.driver = Load(options)
         closing.callback(self.driver.stop)
-        self.backend = Echo("echo", folder)
-        closing.callback(self.backend.stop)
-        self.backend.start(options)
         self.peers = all_peers(options, folder)
+        self.backends = {}
         for peer in self.peers:
+            if peer.backends not in self.backends:
+                backend = self.backends[peer.backends] = Echo(folder, peer.backends)
+                closing.callback(backend.stop)
+                backend.start(options)
             closing.callback(peer.stop)
-            peer.start(options, self.backend)
+            peer.start(options, self.backends[peer.backends])
 
     def load(self, peer, args, seconds, warmup):
         watch = ["--watch", ",".join(map(str, peer.pids()))] if peer.cpu else []
-        with OtherWork([p for p in (self.backend, *self.peers) if hasattr(p, "process")]) as other:
+        ours = [*self.backends.values(), *(p for p in self.peers if hasattr(p, "process"))]
+        with OtherWork(ours) as other:
             answer = self.driver.run(peer, "--seconds", seconds, "--warmup", warmup,
                                      "--threads", self.options.threads, *watch, *args)
-        self.backend.check()
+        self.backends[peer.backends].check()
         peer.check()
-        return {**answer, "peer": peer.name, "other_cores": other.cores}
+        return {**answer, "peer": peer.name, "clients": peer.clients, "backends": peer.backends,
+                "other_cores": other.cores}
 
     def rounds(self):
         """Every run, workload by workload."""
@@ -149,7 +168,7 @@ def measure(options, folder, closing):
         runs.append(run)
         if out:
             print(json.dumps(run), file=out, flush=True)
-    table.show(runs, [peer.name for peer in bench.peers])
+    table.show(runs, bench.peers, table.ratios(options))
 
 
 def main():

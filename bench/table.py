@@ -2,9 +2,29 @@
 
 import statistics
 
-COLUMNS = ("workload", "peer", "cpu us", "spread", "calls/s", "p50 us", "p99 us", "p999 us",
-           "cpu/envoy", "calls/direct", "p50/direct")
-FORM = "{:<14} {:<12} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12} {:>10}"
+from peers import FLOOR
+
+CPU = "cpu_us_per_call"
+COLUMNS = ("workload", "peer", "cpu us", "spread", "calls/s", "p50 us", "p99 us", "p999 us")
+FORM = "{:<14} {:<{}} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}"
+
+
+def ratios(options):
+    """The columns of ratios: title, figure, and the name of what a peer is compared with."""
+    def framed(peer):
+        return "trestle/framed-framed" + (f"/{peer.workers}" if peer.workers > 1 else "")
+
+    def direct(peer):
+        return f"direct/{peer.clients}" if options.bridges else "direct"
+
+    floor = ("cpu/floor", CPU, lambda _: FLOOR)
+    if options.bridges:
+        first = [("cpu/framed", CPU, framed), floor]
+    elif (options.clients, options.backends) == ("mux", "mux"):
+        first = [floor]
+    else:
+        first = [("cpu/envoy", CPU, lambda _: "envoy")]
+    return [*first, ("calls/direct", "calls_per_s", direct), ("p50/direct", "p50_us", direct)]
 
 
 def median(runs, key):
@@ -30,16 +50,19 @@ def shown(value, digits):
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def row(workload, peer, of):
-    runs = of(workload, peer)
-    return FORM.format(
-        workload, peer, shown(median(runs, "cpu_us_per_call"), 2),
-        shown(spread(runs, "cpu_us_per_call"), 2), shown(median(runs, "calls_per_s"), 0),
-        shown(median(runs, "p50_us"), 1), shown(median(runs, "p99_us"), 1),
-        shown(median(runs, "p999_us"), 1),
-        shown(ratio(runs, of(workload, "envoy"), "cpu_us_per_call"), 2),
-        shown(ratio(runs, of(workload, "direct"), "calls_per_s"), 2),
-        shown(ratio(runs, of(workload, "direct"), "p50_us"), 2))
+def row(workload, peer, of, compared):
+    runs = of(workload, peer.name)
+    shares = [shown(ratio(runs, of(workload, base(peer)), key), 2) for _, key, base in compared]
+    return (workload, peer.name, shown(median(runs, CPU), 2), shown(spread(runs, CPU), 2),
+            shown(median(runs, "calls_per_s"), 0), shown(median(runs, "p50_us"), 1),
+            shown(median(runs, "p99_us"), 1), shown(median(runs, "p999_us"), 1), *shares)
+
+
+def print_row(cells, peers, titles):
+    wide = max(12, *(len(peer.name) for peer in peers))
+    first, shares = cells[:len(COLUMNS)], cells[len(COLUMNS):]
+    text = FORM.format(first[0], first[1], wide, *first[2:])
+    print(text, *(f"{share:>{max(9, len(title))}}" for share, title in zip(shares, titles)))
 
 
 def workers_row(runs):
@@ -50,19 +73,19 @@ def workers_row(runs):
     return " ".join(f"{100 * part:.0f}%" for part in parts if part >= 0.005)
 
 
-def show(runs, peers):
+def show(runs, peers, compared):
     def of(workload, peer):
         return [run for run in runs if (run["workload"], run["peer"]) == (workload, peer)]
 
     other = [run["other_cores"] for run in runs]
     print(f"# cores busy with other work meanwhile: median {statistics.median(other):.2f}, "
           f"most {max(other):.2f}")
-    print(FORM.format(*COLUMNS))
+    titles = [title for title, *_ in compared]
+    print_row((*COLUMNS, *titles), peers, titles)
     workloads = list(dict.fromkeys(run["workload"] for run in runs))
     for workload in workloads:
         for peer in peers:
-            print(row(workload, peer, of))
-    for peer in peers:
-        if peer.startswith("trestle/"):
-            for workload in workloads:
-                print(f"# {peer} {workload}: CPU time by thread {workers_row(of(workload, peer))}")
+            print_row(row(workload, peer, of, compared), peers, titles)
+    for name in (peer.name for peer in peers if peer.workers > 1):
+        for workload in workloads:
+            print(f"# {name} {workload}: CPU time by thread {workers_row(of(workload, name))}")

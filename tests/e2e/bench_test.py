@@ -3,10 +3,8 @@
 import glob
 import json
 import os
-import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -14,33 +12,9 @@ import threading
 import time
 import unittest
 
-from router_process import SOURCE, program, until
-
-RUN = [sys.executable, "-B", os.path.join(SOURCE, "bench", "run.py")]
-PATIENCE = 120
-
-
-def run(*args):
-    return subprocess.run([*RUN, "--bin", os.path.dirname(program("trestle")), "--no-envoy", *args],
-                          capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-
-def load(port, *args, warmup=0):
-    """Exit code and answer of a short run of the load driver."""
-    done = subprocess.run([program("bench_load"), "--port", str(port), "--warmup", str(warmup),
-                           "--seconds", "0.6", *args],
-                          capture_output=True, text=True, timeout=PATIENCE, check=False)
-    return done.returncode, json.loads(done.stdout)
-
-
-def call_frame(payload, seqid=7, name=b"bench:echo", head=b"\x80\x01\x00\x01", field=b"\x00\x01"):
-    message = (head + struct.pack(">i", len(name)) + name + struct.pack(">i", seqid) + b"\x0b" +
-               field + struct.pack(">i", len(payload)) + payload + b"\x00")
-    return struct.pack(">i", len(message)) + message
-
-
-def reply_frame(payload, seqid=7, name=b"bench:echo"):
-    return call_frame(payload, seqid, name, b"\x80\x01\x00\x02", b"\x00\x00")
+from bench_programs import (PATIENCE, RUN, Backend, Program, call_frame, ends, load, read,
+                            read_call, reply_frame, run)
+from router_process import program, until
 
 
 class TheDriver(unittest.TestCase):
@@ -130,44 +104,6 @@ class TheDriver(unittest.TestCase):
             with open(path, encoding="ascii") as file:
                 found += file.read().split()
         return found if len(found) == 3 else None
-
-
-class Backend:
-    """Accepts one connection after the other and does to it what `serve` says."""
-
-    def __init__(self, serve):
-        self.serve, self.listener = serve, socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept)
-        self.thread.start()
-
-    def accept(self):
-        while True:
-            connection, _ = self.listener.accept()
-            with connection:
-                connection.settimeout(PATIENCE)
-                first = connection.recv(1)
-                if not first:
-                    return
-                try:
-                    self.serve(connection, first)
-                except ConnectionError:
-                    pass
-
-    def stop(self):
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        self.thread.join()
-        self.listener.close()
-
-
-def read_call(connection, first):
-    data = first
-    while len(data) < 4 or len(data) < 4 + struct.unpack(">i", data[:4])[0]:
-        more = connection.recv(65536)
-        if not more:
-            raise ConnectionError
-        data += more
-    return data
 
 
 class TheLoad(unittest.TestCase):
@@ -263,61 +199,36 @@ class TheLoad(unittest.TestCase):
 
 class TheEcho(unittest.TestCase):
     def setUp(self):
-        self.process = subprocess.Popen([program("bench_echo")], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
-        line = self.process.stdout.readline()
-        self.port = int(re.fullmatch(r"listening (\d+)\n", line).group(1))
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def connect(self):
-        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.addCleanup(connection.close)
-        return connection
-
-    def read(self, connection, count):
-        data = b""
-        while len(data) < count:
-            more = connection.recv(count - len(data))
-            self.assertTrue(more, f"ended after {data!r}")
-            data += more
-        return data
+        self.echo = Program(self, "bench_echo")
 
     def test_answers_whatever_cuts_the_calls(self):
         calls = b"".join(call_frame(b"p" * size, size) for size in (0, 1, 300))
         replies = b"".join(reply_frame(b"p" * size, size) for size in (0, 1, 300))
         for step in (1, 7, len(calls)):
             with self.subTest(step=step):
-                connection = self.connect()
+                connection = self.echo.connect()
                 for at in range(0, len(calls), step):
                     connection.sendall(calls[at:at + step])
-                self.assertEqual(self.read(connection, len(replies)), replies)
+                self.assertEqual(read(connection, len(replies)), replies)
 
     def test_answers_a_client_that_reads_late(self):
-        connection = self.connect()
+        connection = self.echo.connect()
         payload = os.urandom(1_000_000)
         sender = threading.Thread(target=lambda: [connection.sendall(call_frame(payload, i))
                                                   for i in range(20)])
         sender.start()
         for i in range(20):
             right = reply_frame(payload, i)
-            self.assertEqual(self.read(connection, len(right)), right)
+            self.assertEqual(read(connection, len(right)), right)
         sender.join()
 
     def test_ends_a_connection_without_calls(self):
         for bad in (b"GET / HTTP/1.1\r\n\r\n", reply_frame(b"x"), b"\0\0\0\1x",
                     call_frame(b"x", name=b"")[:8] + b"\x7f\xff\xff\xff" + b"\0" * 40):
             with self.subTest(bad=bad):
-                connection = self.connect()
+                connection = self.echo.connect()
                 connection.sendall(bad)
-                try:
-                    self.assertEqual(connection.recv(10), b"")
-                except ConnectionResetError:
-                    pass
+                self.assertTrue(ends(connection))
 
 
 if __name__ == "__main__":
