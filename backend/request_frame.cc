@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "thrift/frame.h"
-#include "thrift/ttwitter.h"
 
 namespace trestle::backend {
 namespace {
@@ -15,48 +14,28 @@ constexpr uint32_t kLength = 4;  // bytes of a frame's length
 // What a header of common size takes; more memory is given back.
 constexpr size_t kKeptHeaderBytes = 16 * 1024;
 
-// Reading and writing headers again and again costs no memory. Empty between two calls.
-struct Scratch {
-  thrift::RequestHeader header;
-  std::string bytes;
-};
-
-// What the client sent beside goes on as it was, in both places where ids stand; only `dest` is the
-// next router's or service's.
-void EncodeHeader(call::Call* call, Scratch* scratch) {
-  scratch->header.Clear();
-  scratch->bytes.clear();
-  if (call->header_bytes.size() > kLength) {
-    const size_t size = call->header_bytes.size();
-    std::string_view written(call->header_bytes.Front(size), size);
-    uint32_t end = 0;
-    thrift::DecodeResult r = thrift::DecodeRequestHeader(call->protocol, written.substr(kLength),
-                                                         &scratch->header, &end);
-    if (r.outcome != thrift::Outcome::kOk) scratch->header.Clear();
-  }
-  scratch->header.dest = call->dest.empty() ? std::string_view("/") : call->dest;
-  thrift::EncodeRequestHeader(call->protocol, scratch->header, &scratch->bytes);
-  scratch->header.Clear();
-}
-
-void PutHeader(base::Buffer* frame, call::Call* call, thrift::Framing framing, base::Arena* arena) {
-  static thread_local Scratch scratch;
-  EncodeHeader(call, &scratch);
-  const auto size = static_cast<uint32_t>(scratch.bytes.size());
+// What goes beside the message comes before it; with a length in front of both where there is one.
+void PutHeader(base::Buffer* frame, call::Call* call, const Spoken& spoken,
+               const call::Onward& onward, base::Arena* arena) {
+  static thread_local std::string header;
+  header.clear();
+  call::WriteRequestHeaders(call, onward, &header);
+  const auto size = static_cast<uint32_t>(header.size());
   const uint32_t message = thrift::ReadU32(frame->Front(kLength));
-  const uint32_t length = framing == thrift::Framing::kFramed ? kLength : 0;
+  const uint32_t length = spoken.framing == thrift::Framing::kFramed ? kLength : 0;
   base::Slice head = arena->Allot(length + size);
   if (length > 0) thrift::WriteU32(head.data(), message + size);
-  std::copy(scratch.bytes.begin(), scratch.bytes.end(), head.data() + length);
+  std::copy(header.begin(), header.end(), head.data() + length);
   frame->TrimFront(kLength);
   frame->Prepend(std::move(head));
-  if (scratch.bytes.capacity() > kKeptHeaderBytes) scratch = {};
+  if (header.capacity() > kKeptHeaderBytes) header = {};
 }
 
 }  // namespace
 
-base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, int32_t seqid,
+base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call::Onward& onward,
                               base::Arena* arena) {
+  const int32_t seqid = onward.seqid;
   base::Buffer frame = call->request.Share();
   std::string_view name = call->method;
   if (spoken.strip_service_name) name = call::BareMethod(call->method);
@@ -69,7 +48,7 @@ base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, int32_t se
     call::PutEnvelope(&frame, call->protocol, call->envelope, now, arena);
   }
   if (spoken.upgraded) {
-    PutHeader(&frame, call, spoken.framing, arena);
+    PutHeader(&frame, call, spoken, onward, arena);
   } else if (spoken.framing == thrift::Framing::kBuffered) {
     frame.TrimFront(kLength);
   }

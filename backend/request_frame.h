@@ -7,12 +7,14 @@
 #include "backend/spoken.h"
 #include "base/buffer.h"
 #include "call/call.h"
+#include "call/crossing.h"
 
 namespace trestle::backend {
 
-// The call keeps its `request`, whose bytes the result shares. Of a call that is not held whole:
-// the first bytes, with the length of all in front where there is one.
-base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, int32_t seqid,
+// `onward` has the connection's seqid, and how what goes beside the call is written. The call keeps
+// its `request`, whose bytes the result shares. Of a call that is not held whole: the first bytes,
+// with the length of all in front where there is one.
+base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call::Onward& onward,
                               base::Arena* arena);
 
 // Gives the message of `frame` the caller's seqid and form. `envelope` is that of the backend.

@@ -67,7 +67,7 @@ void ThriftSession::Send(call::Call* call) {
   call->step = call::Step::kDispatch;
   Entry* e = in_flight_.Add(call, loop_->Now());
   e->begin = connection_.queued();
-  connection_.Write(MakeRequestFrame(call, spoken_, e->seqid, loop_->arena()));
+  connection_.Write(MakeRequestFrame(call, spoken_, OnwardAs(e->seqid), loop_->arena()));
   e->end = connection_.queued();
   loop_->AtTurnEnd(this);  // after the connection's own, which writes
   if (!call->request_body.whole()) {
@@ -78,6 +78,16 @@ void ThriftSession::Send(call::Call* call) {
     const base::TimePoint at = e->since + *options_.attempt_timeout;
     if (!timer_.armed() || at < timer_.at()) timer_.ArmAt(at);
   }
+}
+
+call::Onward ThriftSession::OnwardAs(int32_t seqid) const {
+  call::Onward onward;
+  onward.seqid = seqid;
+  if (!spoken_.upgraded) return onward;
+  onward.form = call::HeaderForm::kTTwitter;
+  onward.now = loop_->clock()->Wall();
+  onward.attempt_time = options_.attempt_timeout;
+  return onward;
 }
 
 const char* ThriftSession::CheckRequest(call::Call* call) {

@@ -30,6 +30,7 @@
 #include "backend/reply_reader.h"
 #include "backend/spoken.h"
 #include "call/call.h"
+#include "call/crossing.h"
 #include "net/connection.h"
 #include "thrift/one_message.h"
 
@@ -112,6 +113,7 @@ class ThriftSession final : private net::Connection::Owner,
   void Written(Entry* entry);
   // Handles one reply; false when the rest of the bytes is not to be read now.
   bool OnReply(Reply* reply, bool last);
+  call::Onward OnwardAs(int32_t seqid) const;
   // Why a frame is not exactly one message where that counts; nullptr when it is, as far as it
   // came.
   const char* CheckRequest(call::Call* call);

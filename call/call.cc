@@ -66,6 +66,11 @@ void Call::BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest,
   if (sink) sink->OnReplyBegun(this);
 }
 
+void Call::ReplyError(base::Buffer payload) {
+  reply_is_error = true;
+  Reply(std::move(payload), thrift::ReplyKind::kUnknown);
+}
+
 void Call::Fail(Step at, const base::Status& status) {
   failed_step = at;
   failed_code = status.code();
@@ -95,14 +100,18 @@ void Call::Reset() {
   assert(!in_);
   request.Clear();
   request_body = reply_body = {};
-  streamed = reply_begun_ = walked = false;
+  streamed = reply_begun_ = walked = opaque = false;
   envelope = {};
-  header_bytes.Clear();
-  header.reset();
+  DropHeader();
+  header_form = reply_form = HeaderForm::kNone;
   with_header = false;
+  deadline.reset();
+  hops = 0;
   dest.clear();
   default_dest = logical = concrete = nullptr;
   reply.Clear();
+  reply_header_bytes.Clear();
+  reply_is_error = timed_by_caller = false;
   failure.clear();
   holder = nullptr;
   sink = observer = nullptr;

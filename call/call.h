@@ -22,9 +22,9 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "call/body.h"
+#include "call/headers.h"
 #include "net/event_loop.h"
 #include "thrift/message.h"
-#include "thrift/ttwitter.h"
 
 namespace trestle::call {
 
@@ -86,11 +86,18 @@ class Call {
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
-  // TTwitter: what `header` points into: `length:4 RequestHeader`, as the client wrote it. Kept
-  // after the naming only when a backend may want it.
+  // A mux payload that is no Thrift message: `request` is `length:4 payload`, and so is the reply.
+  bool opaque = false;
+  // What `header` points into, as the client wrote it in `header_form`: `length:4 RequestHeader`;
+  // all of a THeader from its magic to its payload; what stands before the payload of a dispatch.
+  // Kept after the naming only when a backend may want it.
   base::Buffer header_bytes;
-  std::optional<thrift::RequestHeader> header;  // TTwitter: what the client sent beside
-  bool with_header = false;  // TTwitter: it came with a header, so its reply has one
+  HeaderForm header_form = HeaderForm::kNone;
+  MaybeHeaders header;       // what the client sent beside, until the call is named
+  bool with_header = false;  // it came with a header (TTwitter, THeader), so its reply has one
+  // What goes on beside it; set when it is named.
+  std::optional<base::Deadline> deadline;  // the caller's, lowered by the router's total time
+  uint32_t hops = 0;  // routers that it went through, this one too; 0: not said
   // Once it is named: forgets the header's bytes.
   void DropHeader() {
     header.reset();
@@ -113,6 +120,8 @@ class Call {
   void BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest, BodySource* source);
   void EndReply() { EndWith(End::kReplied); }
   bool reply_begun() const { return reply_begun_; }
+  // A mux backend answers with an error below Thrift: `payload` is its text (kMux: as it came).
+  void ReplyError(base::Buffer payload);
   void Fail(Step at, const base::Status& status);
   void OnewayDone();
   // Ends the call without an answer; its Holder lets go.
@@ -122,8 +131,11 @@ class Call {
 
   End end() const { return end_; }
   bool ended() const { return end_ != End::kOpen; }
-  base::Buffer reply;  // kReplied, or begun; the server session takes it
-  Body reply_body;     // begun
+  base::Buffer reply;               // kReplied, or begun; the server session takes it
+  bool reply_is_error = false;      // kReplied by ReplyError: `reply` is a text without a length
+  base::Buffer reply_header_bytes;  // what the backend sent beside; in the form of header_bytes
+  HeaderForm reply_form = HeaderForm::kNone;
+  Body reply_body;                                             // begun
   thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;  // kReplied
   Step failed_step = Step::kIdentify;                          // kFailed
   base::Code failed_code = base::Code::kOk;                    // kFailed
@@ -137,6 +149,7 @@ class Call {
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
   bool out_of_time = false;      // TimeOut() is why its Holder lets go
+  bool timed_by_caller = false;  // its time is that of the caller's deadline
   uint32_t attempts = 0;         // how often it was sent or tried to be
   static constexpr uint32_t kMaxAttempts = 8;
   uint64_t tried[kMaxAttempts] = {};  // numbers of endpoints that could not be reached for it

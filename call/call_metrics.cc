@@ -13,6 +13,7 @@ CallMetrics::CallMetrics(base::Scope* s)
       results(s->counter("replies/result")),
       declared_exceptions(s->counter("replies/declared_exception")),
       application_exceptions(s->counter("replies/application_exception")),
+      errors(s->counter("replies/error")),
       oneways(s->counter("oneways")),
       cancelled(s->counter("cancelled")),
       failures(s),
@@ -34,6 +35,7 @@ void CallMetrics::Record(const Call& call, base::TimePoint since, base::TimePoin
       oneways->Add();
       break;
     case End::kReplied:
+      if (call.reply_is_error) return errors->Add();
       if (call.reply_kind == thrift::ReplyKind::kDeclaredException) {
         declared_exceptions->Add();
       } else if (call.reply_kind == thrift::ReplyKind::kApplicationException) {

@@ -16,7 +16,8 @@ struct CallMetrics {
   // Counts a call that has ended; `since`: where its time in this scope began.
   void Record(const Call& call, base::TimePoint since, base::TimePoint now);
 
-  base::Counter *requests, *success, *results, *declared_exceptions, *application_exceptions;
+  base::Counter *requests, *success, *results, *declared_exceptions, *application_exceptions,
+      *errors;
   base::Counter *oneways, *cancelled;
   FailureCounters failures;
   base::Gauge* pending;

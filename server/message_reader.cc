@@ -140,6 +140,7 @@ bool MessageReader::TakeHeader(call::Call* call) {
   }
   call->header_bytes = call->request.Split(kLength + size);
   thrift::WriteU32(call->header_bytes.Front(kLength), size);
+  call->header_form = call::HeaderForm::kTTwitter;
   call->with_header = true;
   PutLength(&call->request, call->request.size() + rest_);
   return true;

@@ -21,6 +21,7 @@ enum HeaderField : int16_t {
   kDelegations = 10,
   kTraceIdHigh = 11,
 };
+constexpr int16_t kResponseContexts = 2;  // of ResponseHeader
 
 void ReadI64(Reader* reader, std::optional<int64_t>* out) {
   int64_t value = 0;
@@ -209,6 +210,30 @@ void EncodeRequestHeader(Protocol protocol, const RequestHeader& header, std::st
   if (header.trace_id_high) writer.I64(kTraceIdHigh, *header.trace_id_high);
   if (header.unknown_protocol == protocol) {
     for (const auto& unknown : header.unknown) writer.Raw(unknown.field, unknown.value);
+  }
+  writer.Stop();
+}
+
+DecodeResult DecodeResponseHeader(Protocol protocol, std::string_view bytes, base::Contexts* out,
+                                  uint32_t* size) {
+  Reader reader(protocol, bytes, kMaxHeaderBytes);
+  Field field;
+  while (reader.NextField(&field)) {
+    if (field.id == kResponseContexts && field.type == Type::kList) {
+      ReadContexts(&reader, out);
+    } else {
+      reader.Skip(field, 1);
+    }
+  }
+  if (reader.ok()) *size = reader.at();
+  return reader.result();
+}
+
+void EncodeResponseHeader(Protocol protocol, const base::Contexts& contexts, std::string* out) {
+  Writer writer(protocol, out);
+  if (!contexts.empty()) {
+    writer.StructList(kResponseContexts, static_cast<uint32_t>(contexts.size()));
+    for (const auto& context : contexts) WritePair(&writer, context.key, context.value);
   }
   writer.Stop();
 }

@@ -60,6 +60,12 @@ void EncodeRequestHeader(Protocol protocol, const RequestHeader& header, std::st
 
 // An empty ResponseHeader is one stop byte in either protocol.
 inline constexpr std::string_view kEmptyResponseHeader{"\0", 1};
+// Reads the contexts of a ResponseHeader, bounded as those of a RequestHeader are; its other fields
+// are walked over.
+DecodeResult DecodeResponseHeader(Protocol protocol, std::string_view bytes, base::Contexts* out,
+                                  uint32_t* size);
+// Appends a ResponseHeader; without contexts the empty one.
+void EncodeResponseHeader(Protocol protocol, const base::Contexts& contexts, std::string* out);
 // Walks over a ResponseHeader.
 DecodeResult SkipResponseHeader(Protocol protocol, std::string_view bytes, uint32_t* size);
 

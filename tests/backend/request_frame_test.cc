@@ -22,7 +22,10 @@ class RequestFrameTest : public testing::Test {
  protected:
   std::string Make(TestCall& call, int32_t seqid = 5) {
     spoken_.protocol = call.call.protocol;
-    return MakeRequestFrame(&call.call, spoken_, seqid, &arena_).ToString();
+    call::Onward onward;
+    onward.seqid = seqid;
+    if (spoken_.upgraded) onward.form = call::HeaderForm::kTTwitter;
+    return MakeRequestFrame(&call.call, spoken_, onward, &arena_).ToString();
   }
   // A call as a server session makes it of a whole TTwitter frame.
   static std::unique_ptr<TestCall> FromFrame(const std::string& frame, Protocol protocol) {
@@ -39,6 +42,7 @@ class RequestFrameTest : public testing::Test {
         std::make_unique<TestCall>(std::string(envelope.name), envelope.seqid, envelope.type,
                                    protocol, std::string(message.substr(envelope.size)));
     call->call.header_bytes = base::Buffer::Copy(frame.substr(0, kLength + size));
+    call->call.header_form = call::HeaderForm::kTTwitter;
     call->call.with_header = true;
     return call;
   }
