@@ -86,7 +86,8 @@ class Call {
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
-  // A mux payload that is no Thrift message: `request` is `length:4 payload`, and so is the reply.
+  // The payload of a mux call that may be anything: `request` is `length:4 payload`, and so is the
+  // reply. If it looks like a Thrift call, `envelope` is that; else its size is 0.
   bool opaque = false;
   // What `header` points into, as the client wrote it in `header_form`: `length:4 RequestHeader`;
   // all of a THeader from its magic to its payload; what stands before the payload of a dispatch.
@@ -146,6 +147,7 @@ class Call {
   Observer* sink = nullptr;      // the server session; told last
   Observer* observer = nullptr;  // the router; told first
   size_t waiting_bytes = 0;      // of a reply that waits for its turn; the server session's own
+  uint32_t tag = 0;              // of a mux client's call; the server session's own
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
   bool out_of_time = false;      // TimeOut() is why its Holder lets go
