@@ -25,7 +25,14 @@ Connection::Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Ow
 
 Connection::~Connection() { Close(); }
 
-void Connection::Start() { transport_->WatchRead(Transport::Watch::kRead); }
+void Connection::Start(base::Buffer unread) {
+  transport_->WatchRead(Transport::Watch::kRead);
+  if (unread.empty()) return;
+  received_ += unread.size();
+  in_ = std::move(unread);
+  offers_ = true;
+  loop_->AtTurnEnd(this);
+}
 
 void Connection::SetTimeouts(std::optional<base::Duration> read,
                              std::optional<base::Duration> write) {
@@ -101,6 +108,7 @@ void Connection::Write(base::Buffer&& bytes) {
 }
 
 void Connection::OnTurnEnd() {
+  if (std::exchange(offers_, false) && !closed_ && !paused_ && !in_.empty()) Offer();
   if (!closed_) Flush();
 }
 

@@ -43,8 +43,9 @@ class Connection final : private Transport::Events, private TurnEnd {
   Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Owner* owner);
   ~Connection() override;
 
-  // Begins to read.
-  void Start();
+  // Begins to read. `unread`: bytes that were read from the transport before; they are offered
+  // first, at the end of the turn.
+  void Start(base::Buffer unread = {});
   // The connection breaks (OnGone, kTimeout) when nothing came, or nothing of what waits could be
   // sent, for so long from now. None: never. Not from within one of its own callbacks.
   void SetTimeouts(std::optional<base::Duration> read, std::optional<base::Duration> write);
@@ -67,6 +68,8 @@ class Connection final : private Transport::Events, private TurnEnd {
   // True from CloseAfterWrites on.
   bool closing() const { return closing_; }
 
+  // Output waits for the system; OnFlushed follows. If not, it leaves at the end of the turn.
+  bool blocked() const { return blocked_; }
   size_t unsent() const { return out_.size(); }
   size_t unread() const { return in_.size(); }
   // Bytes ever queued, and ever taken by the system: a message queued at position p has not left
@@ -105,6 +108,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool closed_ = false;
   bool shut_ = false;     // our end was said
   bool blocked_ = false;  // the system took less than it was given
+  bool offers_ = false;   // bytes that were there at the start are to be offered
   std::optional<base::Duration> read_timeout_, write_timeout_;
   base::TimePoint last_read_{}, last_written_{};
   std::unique_ptr<Timer> timer_;  // only with a timeout
