@@ -1,8 +1,8 @@
 #include "server/message_reader.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "server/decode_front.h"
 #include "thrift/ttwitter.h"
 
 namespace trestle::server {
@@ -16,21 +16,6 @@ constexpr uint32_t kLength = 4;  // bytes of a frame's length
 constexpr uint32_t kEnvelope = thrift::MaxEnvelopeSize(thrift::kMaxNameBytes);
 // And one byte more than a header may have, so that a longer one is known as such.
 constexpr uint32_t kHeader = thrift::kMaxHeaderBytes + 1;
-
-// Decodes the front of `bytes` (behind `skip`) from its first piece, and only when that is too
-// short from more of it, copied into one piece. `decode` takes a view; at most `most` bytes are
-// looked at.
-template <class Decode>
-DecodeResult DecodeFront(base::Buffer* bytes, size_t skip, size_t most, const Decode& decode) {
-  const size_t end = std::min(bytes->size(), skip + most);
-  size_t have = std::min<size_t>(bytes->slice(0).size(), end);
-  if (have <= skip) have = std::min(end, skip + 64);
-  for (;;) {
-    DecodeResult r = decode(std::string_view(bytes->Front(have), have).substr(skip));
-    if (r.outcome != Outcome::kNeedMore || have == end) return r;
-    have = std::min(end, 4 * have);
-  }
-}
 
 }  // namespace
 

@@ -14,12 +14,17 @@
 namespace trestle::server {
 
 struct Options {
+  // What comes in: Thrift; mux sessions with Thrift in them, and Thrift without; mux sessions with
+  // anything in them.
+  enum class Port : uint8_t { kThrift, kThriftMux, kMux } port = Port::kThrift;
   // What is not given is told from the first bytes of each connection.
   thrift::DialectHint dialect{thrift::Framing::kFramed, thrift::Protocol::kBinary};
   uint32_t max_frame_bytes = 16'384'000;
   uint32_t stream_threshold = 64 * 1024;  // a larger message is not held until whole
   base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle
   uint32_t max_pipelined = 32;             // calls of one connection at the same time
+  uint32_t max_dispatches = 10'000;        // the same of a mux session: past it calls are nacked
+  uint32_t mux_fragment = INT32_MAX;       // the largest body of a mux message that is asked for
   std::optional<uint32_t> max_concurrent;  // calls of this worker's share; none: no bound
   bool clear_context = false;
   std::string dest;  // "/users"; empty: none

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/greeting.h"
+#include "server/mux_session.h"
 #include "server/thrift_session.h"
 
 namespace trestle::server {
@@ -39,6 +41,20 @@ ServerMetrics::ServerMetrics(base::Scope* s)
       response_bytes(s->histogram("response_payload_bytes")),
       connection_requests(s->histogram("connection_requests")) {}
 
+MuxMetrics::MuxMetrics(base::Scope* s)
+    : sessions(s->counter("sessions")),
+      handshakes(s->counter("handshakes")),
+      pings(s->counter("pings")),
+      drains(s->counter("drains")),
+      discards(s->counter("discards")),
+      nacks(s->counter("nacks")),
+      errors(s->counter("errors")),
+      duplicate_tags(s->counter("duplicate_tags")),
+      fragments_received(s->counter("fragments_received")),
+      fragments_sent(s->counter("fragments_sent")),
+      open(s->gauge("open")),
+      tags(s->gauge("tags")) {}
+
 Server::Server(net::EventLoop* loop, Options options, call::Handler* handler, base::Scope* scope)
     : loop_(loop),
       options_(std::move(options)),
@@ -48,7 +64,7 @@ Server::Server(net::EventLoop* loop, Options options, call::Handler* handler, ba
 
 Server::~Server() {
   CloseAll();
-  for (ThriftSession* s : sessions_) delete s;
+  for (Session* s : sessions_) delete s;
 }
 
 void Server::Accept(std::unique_ptr<net::Transport> transport) {
@@ -58,20 +74,37 @@ void Server::Accept(std::unique_ptr<net::Transport> transport) {
     if (on_closed) on_closed();
     return;
   }
-  auto* session = new ThriftSession(this, std::move(transport));  // Remove() ends it
-  sessions_.insert(session);
   metrics_.connects->Add();
   metrics_.connections->Add(1);
-  session->Start();
+  if (options_.port == Options::Port::kThriftMux) {
+    return Insert(std::make_unique<Greeting>(this, std::move(transport)), {});
+  }
+  Open(std::move(transport), {}, options_.port == Options::Port::kMux);
+}
+
+void Server::Open(std::unique_ptr<net::Transport> transport, base::Buffer unread, bool mux) {
+  std::unique_ptr<Session> session;
+  if (mux) {
+    session = std::make_unique<MuxSession>(this, std::move(transport));
+  } else {
+    session = std::make_unique<ThriftSession>(this, std::move(transport));
+  }
+  Insert(std::move(session), std::move(unread));
+}
+
+void Server::Insert(std::unique_ptr<Session> session, base::Buffer unread) {
+  Session* s = session.release();  // Remove() ends it
+  sessions_.insert(s);
+  s->Start(std::move(unread));
 }
 
 void Server::Reconfigure(Options options) {
   options_ = std::move(options);
   auto all = sessions_;
-  for (ThriftSession* s : all) s->OnReconfigured();
+  for (Session* s : all) s->OnReconfigured();
 }
 
-void Server::HoldBack(ThriftSession* session) {
+void Server::HoldBack(Session* session) {
   if (session->held_back_) return;
   session->held_back_ = true;
   session->held_at_ = held_back_.insert(held_back_.end(), session);
@@ -83,7 +116,7 @@ void Server::LookAgain() {
   if (!look_again_.armed()) look_again_.Arm(kLookAgain);
 }
 
-void Server::Free(ThriftSession* session) {
+void Server::Free(Session* session) {
   if (!session->held_back_) return;
   session->held_back_ = false;
   held_back_.erase(session->held_at_);
@@ -101,7 +134,7 @@ void Server::OnLookAgain() {
   size_t most = is_short ? (goes_on ? 0 : 1) : (bound - held) / kReadBytes + 1;
   if (!is_short || !goes_on) favoured_ = nullptr;
   for (most = std::min(most, held_back_.size()); most > 0 && !held_back_.empty(); most--) {
-    ThriftSession* session = held_back_.front();
+    Session* session = held_back_.front();
     if (is_short) {
       favoured_ = session;
       favoured_at_ = loop_->Now();
@@ -112,33 +145,38 @@ void Server::OnLookAgain() {
   // Clients that do not take their replies hear of nothing: they are looked at.
   if (tight() && loop_->Now() >= all_looked_at_ + kLookAtAll) {
     all_looked_at_ = loop_->Now();
-    for (ThriftSession* s : sessions_) s->OnTight();
+    for (Session* s : sessions_) s->OnTight();
   }
   if (tight() || !held_back_.empty()) LookAgain();
 }
 
-void Server::Remove(ThriftSession* session) {
-  if (sessions_.erase(session) == 0) return;
-  Free(session);
-  if (session == favoured_) favoured_ = nullptr;
+void Server::Remove(Session* session) {
+  if (!Forget(session)) return;
   metrics_.closes->Add();
   metrics_.connections->Add(-1);
   if (on_closed) on_closed();
-  loop_->DeleteLater(std::unique_ptr<ThriftSession>(session));
   if (draining_ && sessions_.empty() && drained_) std::exchange(drained_, nullptr)();
+}
+
+bool Server::Forget(Session* session) {
+  if (sessions_.erase(session) == 0) return false;
+  Free(session);
+  if (session == favoured_) favoured_ = nullptr;
+  loop_->DeleteLater(std::unique_ptr<Session>(session));
+  return true;
 }
 
 void Server::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
   auto all = sessions_;
-  for (ThriftSession* s : all) s->Drain();
+  for (Session* s : all) s->Drain();
   if (sessions_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
 
 void Server::CloseAll() {
   auto all = sessions_;
-  for (ThriftSession* s : all) s->Abandon();
+  for (Session* s : all) s->Abandon();
 }
 
 std::unique_ptr<call::Call> Server::TakeCall() {
@@ -170,6 +208,11 @@ void Server::CountDialect(const thrift::Dialect& dialect) {
                                    "_" + thrift::ProtocolName(dialect.protocol));
   }
   cell->Add();
+}
+
+MuxMetrics& Server::mux() {
+  if (!mux_metrics_) mux_metrics_ = std::make_unique<MuxMetrics>(metrics_.scope->Child("mux"));
+  return *mux_metrics_;
 }
 
 void Server::CountBadBytes(const net::Peer& peer, const std::string& why) {

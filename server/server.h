@@ -18,10 +18,18 @@
 #include "net/event_loop.h"
 #include "net/transport.h"
 #include "server/options.h"
+#include "server/session.h"
 
 namespace trestle::server {
 
-class ThriftSession;
+// The cells of rt/LABEL/server/IP/PORT/mux; made with the first mux session.
+struct MuxMetrics {
+  explicit MuxMetrics(base::Scope* scope);
+  base::Counter *sessions, *handshakes, *pings, *drains, *discards, *nacks, *errors,
+      *duplicate_tags;
+  base::Counter *fragments_received, *fragments_sent;
+  base::Gauge *open, *tags;
+};
 
 // The cells of rt/LABEL/server/IP/PORT.
 struct ServerMetrics {
@@ -44,6 +52,8 @@ class Server {
 
   // Takes a fresh connection.
   void Accept(std::unique_ptr<net::Transport> transport);
+  // Goes on with a connection whose first bytes told what it speaks.
+  void Open(std::unique_ptr<net::Transport> transport, base::Buffer unread, bool mux);
   // New options: those of a connection's dialect and bounds of its messages hold for connections
   // that come, all others at once.
   void Reconfigure(Options options);
@@ -65,35 +75,40 @@ class Server {
   void GiveBack(std::unique_ptr<call::Call> call);
   // False when one more call would be over the bound.
   bool Admit();
-  void Remove(ThriftSession* session);
+  void Remove(Session* session);
+  // The same, but its connection goes on in another session.
+  bool Forget(Session* session);
   void CountBadBytes(const net::Peer& peer, const std::string& why);
   void CountDialect(const thrift::Dialect& dialect);
+  MuxMetrics& mux();
   // From three quarters of max_buffered_bytes on: who holds some is to read no more.
   bool tight() const { return base::Block::BytesOnThread() > options_.max_buffered_bytes / 4 * 3; }
   // Past max_buffered_bytes: no more is taken on.
   bool full() const { return base::Block::BytesOnThread() > options_.max_buffered_bytes; }
   // `session` reads no more until OnMemory; in the order of coming. Free() takes it back.
-  void HoldBack(ThriftSession* session);
-  bool holds_back_others(const ThriftSession* session) const {
+  void HoldBack(Session* session);
+  bool holds_back_others(const Session* session) const {
     return !held_back_.empty() && (held_back_.size() > 1 || held_back_.front() != session);
   }
-  bool favours(const ThriftSession* session) const { return session == favoured_; }
-  void Free(ThriftSession* session);
+  bool favours(const Session* session) const { return session == favoured_; }
+  void Free(Session* session);
   // Memory is short: looks from time to time who can go on, and who holds some for nothing.
   void LookAgain();
 
  private:
   void OnLookAgain();
+  void Insert(std::unique_ptr<Session> session, base::Buffer unread);
 
   net::EventLoop* loop_;
   Options options_;
   call::Handler* handler_;
   ServerMetrics metrics_;
-  std::unordered_set<ThriftSession*> sessions_;
+  std::unique_ptr<MuxMetrics> mux_metrics_;
+  std::unordered_set<Session*> sessions_;
   std::vector<std::unique_ptr<call::Call>> free_calls_;
   uint32_t calls_ = 0;
-  std::list<ThriftSession*> held_back_;
-  ThriftSession* favoured_ = nullptr;  // is read although memory is short
+  std::list<Session*> held_back_;
+  Session* favoured_ = nullptr;  // is read although memory is short
   base::TimePoint favoured_at_{};
   net::Timer look_again_;  // while memory is short, or some are still held back
   base::TimePoint all_looked_at_{};

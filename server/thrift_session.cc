@@ -196,7 +196,7 @@ void ThriftSession::Pause() {
 }
 
 void ThriftSession::HoldBack() {
-  if (!held_back_) moved_ = Now();
+  if (!held_back()) moved_ = Now();
   server_->HoldBack(this);
   WatchGaps();  // for now it may have come to hold what it did not before
 }

@@ -9,7 +9,6 @@
 // the client as exceptions, or by closing.
 #pragma once
 
-#include <list>
 #include <memory>
 #include <string>
 
@@ -21,7 +20,8 @@
 
 namespace trestle::server {
 
-class ThriftSession final : private net::Connection::Owner,
+class ThriftSession final : public Session,
+                            private net::Connection::Owner,
                             private net::TurnEnd,
                             private call::Observer,
                             private call::BodySource,
@@ -29,22 +29,15 @@ class ThriftSession final : private net::Connection::Owner,
  public:
   ThriftSession(Server* server, std::unique_ptr<net::Transport> transport);
   ~ThriftSession() override;
-  void Start();
-  // The server's options are others now.
-  void OnReconfigured();
-  // Reads on, if nothing else holds it back: there is memory again.
-  void OnMemory();
-  // Memory is short: if it stands still, it may not hold any for long.
-  void OnTight() { WatchGaps(); }
-  // A message has begun and is not whole.
-  bool MidMessage() const { return partial_ || body_rest_ > 0; }
-  // Serves what is in flight, then closes.
-  void Drain();
-  // Closes now; calls are cancelled.
-  void Abandon();
+  void Start(base::Buffer unread) override;
+  void OnReconfigured() override;
+  void OnMemory() override;
+  void OnTight() override { WatchGaps(); }
+  bool MidMessage() const override { return partial_ || body_rest_ > 0; }
+  void Drain() override;
+  void Abandon() override;
 
  private:
-  friend class Server;
   enum class Input : uint8_t { kOpen, kEnded, kBad };
 
   void OnBytes(base::Buffer* in) override;
@@ -115,7 +108,6 @@ class ThriftSession final : private net::Connection::Owner,
   bool partial_ = false;     // the unread bytes are known to be no whole message
   bool body_room_ = false;   // the sink of the request's body takes more
   bool wants_body_ = false;  // the source of the reply's body is to be told when there is room
-  bool held_back_ = false;   // not read from, as the worker holds too much; in the server's list
   bool asked_again_ = false;
   uint32_t unbound_ = 0;  // calls whose name is not bound yet, at most
   uint64_t served_ = 0;
@@ -131,8 +123,7 @@ class ThriftSession final : private net::Connection::Owner,
   uint64_t marked_unsent_ = 0;  // and what waited then
   base::TimePoint opened_, last_used_, moved_, marked_at_{}, half_closed_{};
   base::TimePoint close_at_{};  // closing, or draining with half a message: not waited for longer
-  std::list<ThriftSession*>::iterator held_at_;
-  net::Timer timer_;  // for the earliest of all times, or for an earlier one
+  net::Timer timer_;            // for the earliest of all times, or for an earlier one
 };
 
 }  // namespace trestle::server

@@ -25,9 +25,9 @@ std::string StandsStill(base::Duration d) {
 
 }  // namespace
 
-void ThriftSession::Start() {
+void ThriftSession::Start(base::Buffer unread) {
   connection_.SetTimeouts(server_->options().read_timeout, server_->options().write_timeout);
-  connection_.Start();
+  connection_.Start(std::move(unread));
   ArmTimer();
 }
 
@@ -154,7 +154,7 @@ void ThriftSession::OnTimer() {
 
 // The client has begun a message that is not whole, and may send.
 bool ThriftSession::Receiving() const {
-  return body_rest_ > 0 || (partial_ && (!connection_.paused() || held_back_));
+  return body_rest_ > 0 || (partial_ && (!connection_.paused() || held_back()));
 }
 
 // The client is to take bytes that others wait for: the rest of a large reply, or their memory.
@@ -193,14 +193,14 @@ bool ThriftSession::CheckGaps() {
     }
   }
   if (!Receiving() || Now() < moved_ + most) return true;
-  if (body_call_ && connection_.paused() && !held_back_) {
+  if (body_call_ && connection_.paused() && !held_back()) {
     // It is not the client that stands still: the backend takes no more.
     body_call_->TimeOut(
         base::Status(base::Code::kTimeout, "no byte of the request could be handed on for " +
                                                Milliseconds(most) + " (bodyIdleTimeoutMs)"));
     return !removed_ && !connection_.closing();
   }
-  if (held_back_) {
+  if (held_back()) {
     // It would send, and we do not read: memory did not come free in time.
     server_->metrics().refused->Add();
     const std::string why = "held back for " + Milliseconds(most) + " (maxBufferedBytes)";
