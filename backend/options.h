@@ -18,6 +18,7 @@ struct PoolOptions {
   uint32_t max_waiters = 10'000;
   std::optional<base::Duration> idle_time;  // none: for ever
   uint32_t max_in_flight = 1;               // calls on one connection at the same time
+  uint32_t mux_in_flight = 65'536;          // the same of a mux session
   friend bool operator==(const PoolOptions&, const PoolOptions&) = default;
 };
 
@@ -45,6 +46,14 @@ struct BudgetOptions {
   friend bool operator==(const BudgetOptions&, const BudgetOptions&) = default;
 };
 
+// What is spoken on the connections to a backend.
+enum class Wire : uint8_t {
+  kThrift,   // as `framing` and `ttwitter` say
+  kTHeader,  // with Apache Thrift's header transport
+  kMux,
+  kAuto,  // mux where an endpoint answers its probe, else kThrift
+};
+
 struct Options {
   PoolOptions pool;
   enum class Balance { kP2c, kRoundRobin } balance = Balance::kP2c;
@@ -58,7 +67,12 @@ struct Options {
   bool verify_seqid = true;
   uint32_t max_frame_bytes = 16'384'000;
   thrift::Framing framing = thrift::Framing::kFramed;
-  bool ttwitter = false;                  // asks each connection for the upgrade
+  bool ttwitter = false;  // asks each connection for the upgrade
+  Wire wire = Wire::kThrift;
+  bool theader_zlib = false;          // kTHeader: requests are deflated
+  uint32_t mux_fragment = INT32_MAX;  // the largest piece of a reply that is wanted from a peer
+  base::Duration ping_interval = std::chrono::seconds(5);  // of a mux session; 0: none
+  base::Duration ping_timeout = std::chrono::seconds(4);
   bool strip_service_name = false;        // "userService:addUser" is sent as "addUser"
   uint32_t stream_threshold = 64 * 1024;  // a larger reply is not held until whole
   base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle

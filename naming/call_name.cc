@@ -1,5 +1,7 @@
 #include "naming/call_name.h"
 
+#include <algorithm>
+
 #include "naming/text.h"
 
 namespace trestle::naming {
@@ -27,18 +29,33 @@ base::Result<Path> NameOfCall(const Path& dst_prefix, std::optional<std::string_
   return name + *tail;
 }
 
+namespace {
+
+base::Status CheckBounds(size_t entries, size_t bytes) {
+  if (entries <= kMaxDelegations && bytes <= kMaxDelegationBytes) return base::Status::Ok();
+  return base::Status(base::Code::kInvalid, "the local dtab has " + std::to_string(entries) +
+                                                " entries and " + std::to_string(bytes) +
+                                                " bytes: at most " +
+                                                std::to_string(kMaxDelegations) + " and " +
+                                                std::to_string(kMaxDelegationBytes) + " are taken");
+}
+
+}  // namespace
+
+base::Result<Dtab> ParseDtabText(std::string_view text) {
+  const auto entries = static_cast<size_t>(std::count(text.begin(), text.end(), ';'));
+  base::Status bounds = CheckBounds(entries, text.size());
+  if (!bounds.ok()) return bounds;
+  return Dtab::Parse(text);
+}
+
 base::Result<Dtab> ParseDelegations(const std::vector<Delegation>& delegations) {
   size_t bytes = 0;
   for (const Delegation& delegation : delegations) {
     bytes += delegation.src.size() + delegation.dst.size();
   }
-  if (delegations.size() > kMaxDelegations || bytes > kMaxDelegationBytes) {
-    return base::Status(base::Code::kInvalid,
-                        "the local dtab has " + std::to_string(delegations.size()) +
-                            " entries and " + std::to_string(bytes) + " bytes: at most " +
-                            std::to_string(kMaxDelegations) + " and " +
-                            std::to_string(kMaxDelegationBytes) + " are taken");
-  }
+  base::Status bounds = CheckBounds(delegations.size(), bytes);
+  if (!bounds.ok()) return bounds;
   Dtab dtab;
   for (const Delegation& delegation : delegations) {
     base::Result<Dentry> dentry = Dentry::Parse(delegation.src, delegation.dst);

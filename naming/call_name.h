@@ -31,5 +31,7 @@ struct Delegation {
   std::string_view dst;  // a tree
 };
 base::Result<Dtab> ParseDelegations(const std::vector<Delegation>& delegations);
+// All of them as one text, with the same bounds.
+base::Result<Dtab> ParseDtabText(std::string_view text);
 
 }  // namespace trestle::naming

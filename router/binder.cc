@@ -12,6 +12,14 @@ namespace {
 constexpr size_t kMaxKeysPerName = 1000;
 constexpr size_t kMaxKeyBytesPerName = 64 * 1024;
 
+Identifier IdentifierOf(const conf::RouterConfig& config) {
+  using Mux = Identifier::Mux;
+  const Mux mux = config.protocol == conf::RouterProtocol::kMux ? Mux::kDst
+                  : config.thrift_mux_dst_in_name               ? Mux::kMessageAndDst
+                                                                : Mux::kMessage;
+  return Identifier(config.dst_prefix, config.thrift_method_in_dst, mux);
+}
+
 }  // namespace
 
 // Posts what the control loop says to the worker's loop. It outlives the Binder in what is posted.
@@ -47,7 +55,7 @@ Binder::Binder(net::EventLoop* loop, Names* names, uint32_t router, RouterPart c
       clients_(clients),
       scope_(router_scope),
       route_(std::move(route)),
-      identifier_(config_.router->dst_prefix, config_.router->thrift_method_in_dst),
+      identifier_(IdentifierOf(*config_.router)),
       ear_(std::make_shared<Ear>(loop, this, clients)) {
   base::Scope* path = scope_->Child("bindcache")->Child("path");
   misses_ = path->counter("misses");
@@ -296,10 +304,11 @@ void Binder::Reconfigure(RouterPart config) {
   const conf::RouterConfig& was = *config_.router;
   const conf::RouterConfig& is = *config.router;
   const bool named_alike =
-      was.dst_prefix == is.dst_prefix && was.thrift_method_in_dst == is.thrift_method_in_dst;
+      was.dst_prefix == is.dst_prefix && was.thrift_method_in_dst == is.thrift_method_in_dst &&
+      was.protocol == is.protocol && was.thrift_mux_dst_in_name == is.thrift_mux_dst_in_name;
   config_ = std::move(config);
   if (!named_alike) {
-    identifier_ = Identifier(is.dst_prefix, is.thrift_method_in_dst);
+    identifier_ = IdentifierOf(is);
     ForgetKeys();
   }
   for (auto& [key, name] : names_) {

@@ -14,6 +14,10 @@ std::string_view ScopeName(std::string_view shown) {
   return shown;
 }
 
+bool WantsHeaders(const backend::Options& options) {
+  return options.ttwitter || options.wire != backend::Wire::kThrift;
+}
+
 }  // namespace
 
 call::CallMetrics* ClientEntry::ForService(std::string_view shown) {
@@ -44,6 +48,7 @@ std::unique_ptr<ClientEntry> Clients::Make(const Bound::Leaf& leaf) {
   entry->id = leaf.id;
   entry->options =
       ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+  entry->wants_headers = WantsHeaders(entry->options);
   entry->sockets = says.socket_options;
   entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
   entry->metrics = std::make_unique<call::CallMetrics>(entry->scope);
@@ -89,6 +94,7 @@ void Clients::Reconfigure(RouterPart config) {
     const bool same_sockets = says.socket_options == entry->sockets;
     if (options == entry->options && same_sockets) continue;
     entry->options = options;
+    entry->wants_headers = WantsHeaders(options);
     entry->sockets = says.socket_options;
     // Without another connector the connections may stay.
     entry->client->Reconfigure(options, same_sockets ? nullptr : connect_(says));

@@ -30,6 +30,7 @@ struct ClientEntry {
   naming::Path id;
   // What the configuration says for it now, to tell what a new one changes.
   backend::Options options;
+  bool wants_headers = false;  // what came beside a call may go on to it
   conf::SocketOptions sockets;
   std::unique_ptr<backend::Client> client;
   base::Scope* scope = nullptr;

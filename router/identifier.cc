@@ -22,8 +22,9 @@ void Put(std::string_view piece, std::string* to) {
 
 // The header's `dest`; where a client names none ("/", as Linkerd writes it, is none), the
 // server's.
-std::string_view Identifier::Dest(const call::Call& call) {
-  if (call.header && call.header->dest && !call.header->dest->empty() &&
+std::string_view Identifier::Dest(const call::Call& call) const {
+  const bool counts = mux_ != Mux::kMessage || call.header_form != call::HeaderForm::kMux;
+  if (counts && call.header && call.header->dest && !call.header->dest->empty() &&
       *call.header->dest != "/") {
     return *call.header->dest;
   }
@@ -33,13 +34,14 @@ std::string_view Identifier::Dest(const call::Call& call) {
 std::string_view Identifier::Key(const call::Call& call) {
   key_.clear();
   Put(Dest(call), &key_);
-  Put(call.method, &key_);
-  if (call.header && !call.header->delegations.empty()) {
-    for (const auto& d : call.header->delegations) {
-      Put(d.src, &key_);
-      Put(d.dst, &key_);
-    }
+  if (mux_ != Mux::kDst) Put(call.method, &key_);
+  if (!call.header) return key_;
+  for (const auto& d : call.header->delegations) {
+    Put(d.src, &key_);
+    Put(d.dst, &key_);
   }
+  // One piece more than pairs have: it passes for none of them.
+  if (!call.header->dtab.empty()) Put(call.header->dtab, &key_);
   return key_;
 }
 
@@ -48,7 +50,9 @@ base::Result<naming::Path> Identifier::Name(const call::Call& call) const {
   if (!dest.empty()) {
     auto path = naming::Path::Parse(dest);
     if (!path.ok()) return Because("dest", path.status());
+    if (mux_ == Mux::kDst) return dst_prefix_ + *path;
   }
+  if (mux_ == Mux::kDst) return dst_prefix_;
   return naming::NameOfCall(dst_prefix_,
                             dest.empty() ? std::nullopt : std::optional<std::string_view>(dest),
                             call.method, method_in_dst_);
@@ -61,7 +65,10 @@ base::Result<naming::Dtab> Identifier::LocalDtab(const call::Call& call) {
   }
   auto dtab = naming::ParseDelegations(delegations);
   if (!dtab.ok()) return Because("local dtab", dtab.status());
-  return dtab;
+  if (!call.header || call.header->dtab.empty()) return dtab;
+  auto text = naming::ParseDtabText(call.header->dtab);
+  if (!text.ok()) return Because("local dtab", text.status());
+  return *dtab + *text;
 }
 
 std::string Identifier::LocalText(const call::Call& call) {
@@ -70,6 +77,7 @@ std::string Identifier::LocalText(const call::Call& call) {
   for (const auto& d : call.header->delegations) {
     text.append(d.src).append("=>").append(d.dst).append(";");
   }
+  text.append(call.header->dtab);
   return text;
 }
 

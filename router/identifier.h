@@ -19,8 +19,14 @@ namespace trestle::router {
 
 class Identifier {
  public:
-  Identifier(naming::Path dst_prefix, bool method_in_dst)
-      : dst_prefix_(std::move(dst_prefix)), method_in_dst_(method_in_dst) {}
+  // What of a mux call is part of its name.
+  enum class Mux {
+    kMessage,        // its message
+    kMessageAndDst,  // its destination and its message, as with a TTwitter header
+    kDst,            // its destination alone: the message may be anything
+  };
+  Identifier(naming::Path dst_prefix, bool method_in_dst, Mux mux = Mux::kMessage)
+      : dst_prefix_(std::move(dst_prefix)), method_in_dst_(method_in_dst), mux_(mux) {}
 
   // Holds until the next call of Key.
   std::string_view Key(const call::Call& call);
@@ -32,9 +38,10 @@ class Identifier {
   static std::string LocalText(const call::Call& call);
 
  private:
-  static std::string_view Dest(const call::Call& call);
+  std::string_view Dest(const call::Call& call) const;
   naming::Path dst_prefix_;
   bool method_in_dst_;
+  Mux mux_;
   std::string key_;
 };
 

@@ -6,6 +6,8 @@ namespace trestle::router {
 
 namespace {
 
+constexpr uint32_t kMuxInFlight = 65'536;
+
 uint64_t SizeOf(uint64_t total, uint32_t index, uint32_t workers) {
   return std::max(uint64_t{1}, total / workers + (index < total % workers ? 1 : 0));
 }
@@ -13,6 +15,27 @@ uint64_t SizeOf(uint64_t total, uint32_t index, uint32_t workers) {
 // Of messages held: below this a worker would refuse calls for the memory that it reads into.
 uint64_t BytesOf(uint64_t total, uint32_t index, uint32_t workers) {
   return std::max(uint64_t{1} << 20, SizeOf(total, index, workers));
+}
+
+server::Options::Port ToPort(conf::RouterProtocol protocol) {
+  using Port = server::Options::Port;
+  if (protocol == conf::RouterProtocol::kMux) return Port::kMux;
+  return protocol == conf::RouterProtocol::kThriftMux ? Port::kThriftMux : Port::kThrift;
+}
+
+backend::Wire ToWire(conf::ClientProtocol protocol) {
+  using Wire = backend::Wire;
+  switch (protocol) {
+    case conf::ClientProtocol::kThrift:
+      return Wire::kThrift;
+    case conf::ClientProtocol::kTHeader:
+      return Wire::kTHeader;
+    case conf::ClientProtocol::kThriftMux:
+      return Wire::kMux;
+    case conf::ClientProtocol::kAuto:
+      break;
+  }
+  return Wire::kAuto;
 }
 
 thrift::Framing ToFraming(bool framed) {
@@ -39,6 +62,9 @@ server::Options ToServerOptions(const conf::Config& process, const conf::RouterC
                                 const conf::ServerConfig& server, uint32_t index,
                                 uint32_t workers) {
   server::Options out;
+  out.port = ToPort(router.protocol);
+  out.max_dispatches = server.mux.max_dispatches;
+  out.mux_fragment = server.mux.max_fragment_bytes;
   out.dialect.protocol = router.thrift_protocol;
   out.dialect.framing.reset();
   if (server.thrift_framed) out.dialect.framing = ToFraming(*server.thrift_framed);
@@ -75,7 +101,15 @@ backend::Options ToBackendOptions(const conf::Config& process, const conf::Route
   out.pool.min_size = pool.min_size == 0 ? 0 : ShareOf(pool.min_size, index, workers);
   out.pool.max_waiters = pool.max_waiters == 0 ? 0 : ShareOf(pool.max_waiters, index, workers);
   out.pool.idle_time = pool.idle_time;
+  out.wire = ToWire(client.protocol);
+  out.theader_zlib = client.theader_zlib;
+  out.mux_fragment = client.mux.max_fragment_bytes;
+  out.ping_interval = client.mux.ping_interval;
+  out.ping_timeout = client.mux.ping_timeout;
+  // A mux session is for many calls; a plain connection for one, unless its backend is known to
+  // take more.
   out.pool.max_in_flight = pool.max_in_flight.value_or(1);
+  out.pool.mux_in_flight = pool.max_in_flight.value_or(kMuxInFlight);
   out.balance = client.load_balancer.kind == conf::BalancerConfig::Kind::kRoundRobin
                     ? backend::Options::Balance::kRoundRobin
                     : backend::Options::Balance::kP2c;

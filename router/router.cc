@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/contexts.h"
+#include "call/deadline.h"
 #include "conf/options.h"
 
 namespace trestle::router {
@@ -13,9 +15,18 @@ constexpr auto kSweepEvery = std::chrono::seconds(10);
 BoundNameEntry* NameOf(call::Call* call) { return static_cast<BoundNameEntry*>(call->name); }
 ClientEntry* ClientOf(call::Call* call) { return static_cast<ClientEntry*>(call->client); }
 
+// Whether a backend of the router may be told what came beside a call.
 bool AnyWantsHeaders(const conf::ClientConfig& config) {
-  return std::any_of(config.entries.begin(), config.entries.end(),
-                     [](const conf::ClientEntry& e) { return e.attempt_ttwitter_upgrade == true; });
+  return config.protocol != conf::ClientProtocol::kThrift ||
+         std::any_of(config.entries.begin(), config.entries.end(), [](const conf::ClientEntry& e) {
+           return e.attempt_ttwitter_upgrade == true ||
+                  e.protocol.value_or(conf::ClientProtocol::kThrift) !=
+                      conf::ClientProtocol::kThrift;
+         });
+}
+
+std::string Milliseconds(base::Duration d) {
+  return std::to_string(std::chrono::duration_cast<conf::Millis>(d).count()) + " ms";
 }
 
 }  // namespace
@@ -36,6 +47,8 @@ Router::Router(net::EventLoop* loop, const RouterPart& config, uint32_t id, Name
 void Router::Take(const RouterPart& config) {
   binding_timeout_ = config.router->binding_timeout;
   keeps_headers_ = AnyWantsHeaders(config.router->client);
+  deadline_tolerance_ = config.router->deadline_tolerance;
+  max_hops_ = config.router->max_hops;
 }
 
 void Router::Reconfigure(const RouterPart& config) {
@@ -49,6 +62,7 @@ void Router::Handle(call::Call* call) {
   auto found = binder_.Find(*call);
   if (!found.ok()) return FailUnnamed(call, found.status());
   BoundNameEntry* name = *found;
+  const base::Status status = ReadContexts(call);
   // What the header said is in the name now; it must not pin read memory while the call is in
   // flight, unless a backend may want it.
   if (keeps_headers_) {
@@ -65,7 +79,8 @@ void Router::Handle(call::Call* call) {
   if (!service.idempotent_methods.empty()) {
     call->idempotent = conf::IsIdempotent(service, call->method);
   }
-  if (service.total_timeout) StartClock(call, *service.total_timeout);
+  if (!status.ok()) return call->Fail(call::Step::kIdentify, status);
+  StartClock(call, service.total_timeout);
   if (name->bound) return Route(call, name);
   binder_.Await(call, name);
 }
@@ -79,17 +94,48 @@ void Router::FailUnnamed(call::Call* call, const base::Status& status) {
   call->Fail(step, base::Status(status.code(), why));
 }
 
-void Router::StartClock(call::Call* call, base::Duration total) {
+base::Status Router::ReadContexts(call::Call* call) {
+  call->hops = 1;
+  if (!call->header) return base::Status::Ok();
+  if (auto value = base::Find(call->header->contexts, base::kDeadlineKey)) {
+    call->deadline = base::ParseDeadline(*value);
+  }
+  if (auto value = base::Find(call->header->contexts, base::kHopsKey)) {
+    const uint32_t before = base::ParseHops(*value).value_or(0);
+    if (before >= max_hops_) {
+      return {base::Code::kNoRoute, "it came through " + std::to_string(before) +
+                                        " routers already (maxHops): do they send it in a loop?"};
+    }
+    call->hops = before + 1;
+  }
+  if (!call->deadline) return base::Status::Ok();
+  const base::Duration left = call::LeftOf(*call->deadline, loop_->clock()->Wall());
+  if (!call::IsSpent(left, deadline_tolerance_)) return base::Status::Ok();
+  return {base::Code::kTimeout,
+          "its deadline passed " + Milliseconds(-left) + " ago (deadlineToleranceMs)"};
+}
+
+// The call's own time is that of the router or of its caller's deadline, whichever ends first.
+void Router::StartClock(call::Call* call, std::optional<base::Duration> total) {
+  std::optional<base::Duration> time = total;
+  if (call->deadline) {
+    const base::Duration left =
+        call::TimeFor(call::LeftOf(*call->deadline, loop_->clock()->Wall()), deadline_tolerance_);
+    call->timed_by_caller = !total || left < *total;
+    if (call->timed_by_caller) time = left;
+  }
+  if (!time) return;
+  if (total) call->deadline = call::Lower(call->deadline, loop_->clock()->Wall(), *total);
   if (!call->timer) {
     call->timer = std::make_unique<net::Timer>(loop_, [call] {
       // Of the call: its name may have another one by now.
-      auto had = std::chrono::duration_cast<conf::Millis>(call->timer->at() - call->start);
-      call->TimeOut(
-          base::Status(base::Code::kTimeout,
-                       "no reply within " + std::to_string(had.count()) + " ms (totalTimeoutMs)"));
+      call->TimeOut(base::Status(
+          base::Code::kTimeout,
+          "no reply within " + Milliseconds(call->timer->at() - call->start) +
+              (call->timed_by_caller ? " (the caller's deadline)" : " (totalTimeoutMs)")));
     });
   }
-  call->timer->ArmAt(call->start + total);
+  call->timer->ArmAt(call->start + *time);
 }
 
 void Router::Route(call::Call* call, BoundNameEntry* name) {
@@ -113,7 +159,7 @@ void Router::Route(call::Call* call, BoundNameEntry* name) {
                       base::Status(base::Code::kRefused,
                                    "too many concrete names in use (bindingCache.clients)"));
   }
-  if (!picked.client->options.ttwitter) call->header_bytes.Clear();
+  if (!picked.client->wants_headers) call->header_bytes.Clear();
   call->dest = bound.leaves[static_cast<size_t>(leaf)].residual;
   call->client = picked.client;
   call->metrics = picked.metrics;

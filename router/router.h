@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/metrics.h"
 #include "base/random.h"
@@ -34,13 +35,17 @@ class Router final : public call::Handler, private call::Observer {
   void OnEnded(call::Call* call) override;
   void Route(call::Call* call, BoundNameEntry* name);
   void FailUnnamed(call::Call* call, const base::Status& status);
-  void StartClock(call::Call* call, base::Duration total);
+  // Why a call is not to be worked on, by what came beside it; ok when it is.
+  base::Status ReadContexts(call::Call* call);
+  void StartClock(call::Call* call, std::optional<base::Duration> total);
   void Sweep();
   void Take(const RouterPart& config);
 
   net::EventLoop* loop_;
   base::Duration binding_timeout_{};
   bool keeps_headers_ = false;  // a backend may want them
+  base::Duration deadline_tolerance_{};
+  uint32_t max_hops_ = 0;
   base::Random* random_;
   call::CallMetrics unbound_;  // calls of names that never led anywhere: rt/LABEL/service/other
   Clients clients_;
