@@ -5,13 +5,13 @@
 namespace trestle::backend {
 namespace {
 
-using Shelf = ThriftSession::Shelf;
+using Shelf = Session::Shelf;
 
 constexpr size_t kLook = 16;  // connections that are looked at for one call
 
 }  // namespace
 
-void Lendable::Put(ThriftSession* session) {
+void Lendable::Put(Session* session) {
   const Shelf shelf = !session->busy()     ? Shelf::kIdle
                       : session->HasRoom() ? Shelf::kBusy
                                            : Shelf::kNone;
@@ -25,7 +25,7 @@ void Lendable::Put(ThriftSession* session) {
   if (shelf == Shelf::kIdle) count_->Add(1);
 }
 
-void Lendable::Remove(ThriftSession* session) {
+void Lendable::Remove(Session* session) {
   if (session->shelf == Shelf::kNone) return;
   const bool idle = session->shelf == Shelf::kIdle;
   auto& on = idle ? idle_ : busy_;
@@ -35,22 +35,21 @@ void Lendable::Remove(ThriftSession* session) {
   if (idle) count_->Add(-1);
 }
 
-// A large request wants a connection of its own.
-ThriftSession* Lendable::Pick(const call::Call& call) {
-  ThriftSession* session = call.streamed ? nullptr : PickBusy(call.protocol);
-  return session ? session : PickIdle(call.protocol);
+Session* Lendable::Pick(const call::Call& call) {
+  Session* session = PickBusy(call);
+  return session ? session : PickIdle(call);
 }
 
 // What lost its room meanwhile (to a large reply) leaves: its session says when it has some again.
-ThriftSession* Lendable::PickBusy(thrift::Protocol protocol) {
+Session* Lendable::PickBusy(const call::Call& call) {
   size_t looked = 0;
   for (size_t i = busy_.size(); i > 0 && looked < kLook; i--) {
-    ThriftSession* session = busy_[i - 1];
+    Session* session = busy_[i - 1];
     if (!session->HasRoom()) {
       Remove(session);
       continue;
     }
-    if (session->Speaks(protocol)) return session;
+    if (session->Speaks(call)) return session;
     looked++;
   }
   return nullptr;
@@ -58,11 +57,11 @@ ThriftSession* Lendable::PickBusy(thrift::Protocol protocol) {
 
 // Not one whose backend may still be at work on a oneway, as long as another is near: the call
 // would wait behind it, or be lost if the backend takes the oneway badly.
-ThriftSession* Lendable::PickIdle(thrift::Protocol protocol) const {
-  ThriftSession* last_choice = nullptr;
+Session* Lendable::PickIdle(const call::Call& call) const {
+  Session* last_choice = nullptr;
   for (size_t i = 0; i < idle_.size(); i++) {
-    ThriftSession* session = idle_[idle_.size() - 1 - i];
-    if (!session->Speaks(protocol)) continue;
+    Session* session = idle_[idle_.size() - 1 - i];
+    if (!session->Speaks(call)) continue;
     if (!session->after_oneway()) return session;
     if (!last_choice) last_choice = session;
     if (i >= kLook) break;

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "backend/thrift_session.h"
+#include "backend/session.h"
 #include "base/metrics.h"
 
 namespace trestle::backend {
@@ -19,18 +19,18 @@ class Lendable {
   explicit Lendable(base::Gauge* idle) : count_(idle) {}
 
   // Puts it where it belongs, by what it carries now.
-  void Put(ThriftSession* session);
-  void Remove(ThriftSession* session);
+  void Put(Session* session);
+  void Remove(Session* session);
   // One that can take `call`; nullptr when there is none. It stays here.
-  ThriftSession* Pick(const call::Call& call);
+  Session* Pick(const call::Call& call);
   // The one that is idle for longest comes first.
-  const std::vector<ThriftSession*>& idle() const { return idle_; }
+  const std::vector<Session*>& idle() const { return idle_; }
 
  private:
-  ThriftSession* PickBusy(thrift::Protocol protocol);
-  ThriftSession* PickIdle(thrift::Protocol protocol) const;
+  Session* PickBusy(const call::Call& call);
+  Session* PickIdle(const call::Call& call) const;
 
-  std::vector<ThriftSession*> busy_, idle_;
+  std::vector<Session*> busy_, idle_;
   base::Gauge* count_;
 };
 

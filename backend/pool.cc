@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/make_session.h"
+
 namespace trestle::backend {
 namespace {
 
@@ -49,11 +51,11 @@ Pool::~Pool() {
     call->Fail(call::Step::kConnect, base::Status(base::Code::kInternal, "shutting down"));
   }
   auto all = sessions_;
-  for (ThriftSession* s : all) {
+  for (Session* s : all) {
     if (!s->busy()) s->Close();
   }
-  for (ThriftSession* s : sessions_) lendable_.Remove(s);
-  for (ThriftSession* s : sessions_) {  // their calls fail
+  for (Session* s : sessions_) lendable_.Remove(s);
+  for (Session* s : sessions_) {  // their calls fail
     metrics_->closes->Add();
     metrics_->connections->Add(-1);
     delete s;
@@ -63,7 +65,7 @@ Pool::~Pool() {
 void Pool::Take(call::Call* call) {
   protocol_ = call->protocol;
   if (waiters_.empty() || !openings_.empty()) {
-    if (ThriftSession* session = Pick(*call)) return Lend(session, call);
+    if (Session* session = Pick(*call)) return Lend(session, call);
   }
   // An idle one that this call cannot use makes place for one that it can.
   if (Full() && !lendable_.idle().empty()) lendable_.idle().front()->Close();
@@ -92,9 +94,9 @@ void Pool::Take(call::Call* call) {
   }
 }
 
-ThriftSession* Pool::Pick(const call::Call& call) {
+Session* Pool::Pick(const call::Call& call) {
   for (;;) {
-    ThriftSession* session = lendable_.Pick(call);
+    Session* session = lendable_.Pick(call);
     if (!session || session->busy()) return session;
     const bool fresh = loop_->Now() - session->idle_since() <= kFresh;
     if (!TooOld(*session) && (fresh || !session->Stirs())) return session;
@@ -102,14 +104,14 @@ ThriftSession* Pool::Pick(const call::Call& call) {
   }
 }
 
-void Pool::Lend(ThriftSession* session, call::Call* call) {
+void Pool::Lend(Session* session, call::Call* call) {
   session->Send(call);
   lendable_.Put(session);
 }
 
 void Pool::ServeWaiters() {
   while (!waiters_.empty()) {
-    ThriftSession* session = Pick(*waiters_.front());
+    Session* session = Pick(*waiters_.front());
     if (!session) break;
     call::Call* call = waiters_.Pop();
     metrics_->waiters->Add(-1);
@@ -179,8 +181,8 @@ void Pool::OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transpor
   if (!result.ok()) return OnOpenFailed(result.status());
   metrics_->connects->Add();
   metrics_->connections->Add(1);
-  auto* session =
-      new ThriftSession(loop_, options_, this, std::move(*result), spoken);  // OnDead ends it
+  // OnDead ends it.
+  Session* session = MakeSession(loop_, options_, this, std::move(*result), spoken).release();
   session->generation = generation_;
   sessions_.insert(session);
   session->Start();
@@ -205,14 +207,14 @@ void Pool::LoseWaiter(const base::Status& why) {
   owner_->OnLost(call, call::Step::kConnect, why, false, false, false);
 }
 
-void Pool::CountBytes(ThriftSession* session) {
+void Pool::CountBytes(Session* session) {
   metrics_->sent_bytes->Add(session->sent_bytes() - session->counted_sent);
   metrics_->received_bytes->Add(session->received_bytes() - session->counted_received);
   session->counted_sent = session->sent_bytes();
   session->counted_received = session->received_bytes();
 }
 
-void Pool::OnRoom(ThriftSession* session) {
+void Pool::OnRoom(Session* session) {
   CountBytes(session);
   if (Fit(*session)) {
     lendable_.Put(session);
@@ -222,17 +224,17 @@ void Pool::OnRoom(ThriftSession* session) {
   if (!waiters_.empty()) ServeWaiters();
   if (session->busy()) return;
   if (Spare(*session)) return session->Close();
-  if (session->shelf != ThriftSession::Shelf::kIdle) return;  // it made place for another
+  if (session->shelf != Session::Shelf::kIdle) return;  // it made place for another
   ArmIdle(*session);
 }
 
-void Pool::OnDead(ThriftSession* session) {
+void Pool::OnDead(Session* session) {
   lendable_.Remove(session);
   if (sessions_.erase(session) == 0) return;
   metrics_->closes->Add();
   metrics_->connections->Add(-1);
   CountBytes(session);
-  loop_->DeleteLater(std::unique_ptr<ThriftSession>(session));
+  loop_->DeleteLater(std::unique_ptr<Session>(session));
   if (retired_) {
     if (sessions_.empty()) Empty();
     return;
@@ -286,19 +288,19 @@ void Pool::Renew(net::Connector* connector) {
   openings_.clear();  // nothing of them is on the stack, and their Connector may go
   memory_[0] = memory_[1] = {};
   CloseAllIdle();
-  for (ThriftSession* s : sessions_) lendable_.Remove(s);
+  for (Session* s : sessions_) lendable_.Remove(s);
 }
 
-bool Pool::TooOld(const ThriftSession& session) const {
+bool Pool::TooOld(const Session& session) const {
   return options_.session_life_time &&
          loop_->Now() - session.opened() > *options_.session_life_time;
 }
 
-bool Pool::Fit(const ThriftSession& session) const {
+bool Pool::Fit(const Session& session) const {
   return session.generation == generation_ && !TooOld(session);
 }
 
-bool Pool::Spare(const ThriftSession& session) const {
+bool Pool::Spare(const Session& session) const {
   return retired_ || !Fit(session) || sessions_.size() > options_.pool.max_size ||
          (options_.pool.idle_time == base::Duration(0) &&
           sessions_.size() > options_.pool.min_size);
@@ -318,7 +320,7 @@ void Pool::CloseAllIdle() {
 }
 
 // For the sooner of: the idle time of the one idle for longest, the life time of this one.
-void Pool::ArmIdle(const ThriftSession& session) {
+void Pool::ArmIdle(const Session& session) {
   std::optional<base::TimePoint> at;
   auto time = IdleTime(options_);
   if (time && sessions_.size() > options_.pool.min_size) {
@@ -334,14 +336,14 @@ void Pool::ArmIdle(const ThriftSession& session) {
 
 void Pool::CloseIdle() {
   auto time = IdleTime(options_);
-  const std::vector<ThriftSession*> idle = lendable_.idle();  // closing takes out of it
-  for (ThriftSession* session : idle) {
-    if (session->busy() || session->shelf != ThriftSession::Shelf::kIdle) continue;
+  const std::vector<Session*> idle = lendable_.idle();  // closing takes out of it
+  for (Session* session : idle) {
+    if (session->busy() || session->shelf != Session::Shelf::kIdle) continue;
     bool over = time && sessions_.size() > options_.pool.min_size &&
                 session->idle_since() + *time <= loop_->Now();
     if (over || TooOld(*session)) session->Close();
   }
-  for (ThriftSession* session : lendable_.idle()) ArmIdle(*session);
+  for (Session* session : lendable_.idle()) ArmIdle(*session);
 }
 
 }  // namespace trestle::backend

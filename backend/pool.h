@@ -16,7 +16,7 @@
 #include "backend/lendable.h"
 #include "backend/opening.h"
 #include "backend/options.h"
-#include "backend/thrift_session.h"
+#include "backend/session.h"
 #include "backend/upgrade_memory.h"
 #include "base/metrics.h"
 #include "call/call.h"
@@ -72,8 +72,8 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   uint32_t waiting() const { return waiters_.size(); }
 
  private:
-  void OnRoom(ThriftSession* session) override;
-  void OnDead(ThriftSession* session) override;
+  void OnRoom(Session* session) override;
+  void OnDead(Session* session) override;
   void OnSuccess() override { owner_->OnSuccess(); }
   void OnLetGo(bool out_of_time) override { owner_->OnLetGo(out_of_time); }
   void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
@@ -100,8 +100,8 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
 
   // --- calls ---
   // A connection for `call`, good to be used; nullptr when there is none.
-  ThriftSession* Pick(const call::Call& call);
-  void Lend(ThriftSession* session, call::Call* call);
+  Session* Pick(const call::Call& call);
+  void Lend(Session* session, call::Call* call);
   void ServeWaiters();
   // The first who waits goes elsewhere.
   void LoseWaiter(const base::Status& why);
@@ -109,15 +109,15 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   void Empty();
 
   // --- connections at rest ---
-  bool TooOld(const ThriftSession& session) const;
+  bool TooOld(const Session& session) const;
   // May take calls still.
-  bool Fit(const ThriftSession& session) const;
+  bool Fit(const Session& session) const;
   // Not wanted any more, although idle.
-  bool Spare(const ThriftSession& session) const;
-  void CountBytes(ThriftSession* session);
+  bool Spare(const Session& session) const;
+  void CountBytes(Session* session);
   void CloseAllIdle();
   void CloseIdle();
-  void ArmIdle(const ThriftSession& session);
+  void ArmIdle(const Session& session);
 
   net::EventLoop* loop_;
   const Options& options_;
@@ -125,7 +125,7 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   net::Address to_;
   PoolMetrics* metrics_;
   PoolOwner* owner_;
-  std::unordered_set<ThriftSession*> sessions_;  // owned
+  std::unordered_set<Session*> sessions_;  // owned
   Lendable lendable_;
   std::vector<std::unique_ptr<Opening>> openings_;
   UpgradeMemory memory_[2];                                // by protocol

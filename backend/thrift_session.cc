@@ -29,7 +29,8 @@ const char* Check(thrift::Protocol protocol, base::Buffer* frame, uint32_t envel
 
 ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
                              std::unique_ptr<net::Transport> transport, const Spoken& spoken)
-    : loop_(loop),
+    : Session(loop->Now()),
+      loop_(loop),
       options_(options),
       owner_(owner),
       spoken_(spoken),
@@ -37,8 +38,6 @@ ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, Sessi
       replies_(spoken, options.max_frame_bytes),
       in_flight_(spoken.max_in_flight),
       refused_(loop),
-      opened_(loop->Now()),
-      idle_since_(opened_),
       timer_(loop, [this] { OnTimer(); }) {}
 
 ThriftSession::~ThriftSession() {
@@ -52,6 +51,16 @@ ThriftSession::~ThriftSession() {
   }
 }
 
+void ThriftSession::Start() {
+  connection_.SetTimeouts(options_.read_timeout, options_.write_timeout);
+  connection_.Start();
+}
+
+bool ThriftSession::Speaks(const call::Call& call) const {
+  if (call.streamed && busy()) return false;
+  return call.protocol == spoken_.protocol || (!spoken_.upgraded && connection_.queued() == 0);
+}
+
 void ThriftSession::Send(call::Call* call) {
   if (const char* why = CheckRequest(call)) {
     owner_->OnLetGo(false);
@@ -62,7 +71,7 @@ void ThriftSession::Send(call::Call* call) {
     spoken_.protocol = call->protocol;
     replies_.SetProtocol(call->protocol);
   }
-  after_oneway_ = false;
+  set_after_oneway(false);
   call->holder = this;
   call->step = call::Step::kDispatch;
   Entry* e = in_flight_.Add(call, loop_->Now());
@@ -131,7 +140,7 @@ void ThriftSession::Written(Entry* entry) {
     return;
   }
   alone_ = false;
-  after_oneway_ = true;
+  set_after_oneway(true);
   if (oneways_.empty()) {
     oneways_.resize(2 * std::clamp(spoken_.max_in_flight, kFewOneways / 2, kManyOneways / 2));
   }
@@ -246,7 +255,7 @@ void ThriftSession::DropStray(Entry* entry) {
 }
 
 void ThriftSession::Settle(bool clean) {
-  idle_since_ = loop_->Now();
+  set_idle_since(loop_->Now());
   if (dead_) return;
   if (!clean || Deserted()) return Die();
   if (!ending_) owner_->OnRoom(this);

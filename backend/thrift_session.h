@@ -28,6 +28,7 @@
 #include "backend/options.h"
 #include "backend/refused.h"
 #include "backend/reply_reader.h"
+#include "backend/session.h"
 #include "backend/spoken.h"
 #include "call/call.h"
 #include "call/crossing.h"
@@ -36,30 +37,8 @@
 
 namespace trestle::backend {
 
-class ThriftSession;
-
-// What a session tells its pool.
-class SessionOwner {
- public:
-  virtual ~SessionOwner() = default;
-  // It may take another call, if it HasRoom. Told before the caller gets the reply.
-  virtual void OnRoom(ThriftSession* session) = 0;
-  // The connection is closed; it takes no call any more, and those it has are told of at once.
-  virtual void OnDead(ThriftSession* session) = 0;
-  // A call is over: a reply or a written oneway.
-  virtual void OnSuccess() = 0;
-  // The caller let go; `out_of_time`: the backend took too long.
-  virtual void OnLetGo(bool out_of_time) = 0;
-  // The call is lost here. `left`: some of its bytes were written. `counts`: a failure of the
-  // backend; a connection that is lost with many calls is one. The owner ends the call or sends it
-  // elsewhere.
-  virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
-                      bool counts) = 0;
-  // A late answer was dropped: to a oneway, or to a call that was let go of.
-  virtual void OnStrayAnswer() = 0;
-};
-
-class ThriftSession final : private net::Connection::Owner,
+class ThriftSession final : public Session,
+                            private net::Connection::Owner,
                             private net::TurnEnd,
                             private call::Holder,
                             private call::BodySource,
@@ -68,37 +47,17 @@ class ThriftSession final : private net::Connection::Owner,
   ThriftSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
                 std::unique_ptr<net::Transport> transport, const Spoken& spoken);
   ~ThriftSession() override;
-  void Start() {
-    connection_.SetTimeouts(options_.read_timeout, options_.write_timeout);
-    connection_.Start();
-  }
+  void Start() override;
 
-  // Sends `call`; only when it HasRoom and Speaks the call's protocol. A streamed call only when
-  // idle.
-  void Send(call::Call* call);
-  bool busy() const { return !in_flight_.empty(); }
-  bool HasRoom() const { return !dead_ && !alone_ && !ending_ && !in_flight_.full(); }
-  bool Speaks(thrift::Protocol protocol) const {
-    return protocol == spoken_.protocol || (!spoken_.upgraded && connection_.queued() == 0);
-  }
-  // The last call was a oneway: the backend may still be at work on it.
-  bool after_oneway() const { return after_oneway_; }
-  // Of an idle connection: its end or bytes are here, though nobody was told yet. A system call.
-  bool Stirs() { return connection_.transport()->Readable(); }
-  // Closes it; not while busy.
-  void Close() { Die(); }
-
-  base::TimePoint opened() const { return opened_; }
-  base::TimePoint idle_since() const { return idle_since_; }
-  uint64_t sent_bytes() const { return connection_.sent(); }
-  uint64_t received_bytes() const { return connection_.received(); }
-
-  // The pool's own.
-  enum class Shelf : uint8_t { kNone, kIdle, kBusy };
-  Shelf shelf = Shelf::kNone;  // where it stands among those that can take a call
-  size_t position = 0;
-  uint32_t generation = 0;
-  uint64_t counted_sent = 0, counted_received = 0;  // in its metrics
+  // A call whose request is not held whole has the connection for itself.
+  void Send(call::Call* call) override;
+  bool busy() const override { return !in_flight_.empty(); }
+  bool HasRoom() const override { return !dead_ && !alone_ && !ending_ && !in_flight_.full(); }
+  bool Speaks(const call::Call& call) const override;
+  bool Stirs() override { return connection_.transport()->Readable(); }
+  void Close() override { Die(); }
+  uint64_t sent_bytes() const override { return connection_.sent(); }
+  uint64_t received_bytes() const override { return connection_.received(); }
 
  private:
   using Entry = InFlight::Entry;
@@ -175,8 +134,7 @@ class ThriftSession final : private net::Connection::Owner,
   // Of messages that are not held whole.
   std::unique_ptr<thrift::OneMessage> request_check_, reply_check_;
   bool dead_ = false;
-  bool ending_ = false;  // the backend's end is known to come
-  bool after_oneway_ = false;
+  bool ending_ = false;                // the backend's end is known to come
   bool alone_ = false;                 // a message that is not held whole is on its way
   bool uploading_ = false;             // of the only call: its request is not whole
   bool body_waits_ = false;            // its source waits to be told of room
@@ -188,7 +146,6 @@ class ThriftSession final : private net::Connection::Owner,
   // seqids of the last oneways, from the first on: an answer to one is dropped.
   std::vector<int32_t> oneways_;
   uint32_t oneway_count_ = 0;
-  base::TimePoint opened_, idle_since_;
   net::Timer timer_;  // never later than the next thing that is due, perhaps earlier
 };
 

@@ -27,6 +27,10 @@ class DialectSessionTest : public BackendSessionTest {
     if (upgraded_) message.insert(0, header_);
     return options_.framing == Framing::kFramed ? Frame(message) : message;
   }
+  bool Speaks(Protocol protocol) {
+    TestCall call("svc:m", 1, MessageType::kCall, protocol);
+    return session_->Speaks(call.call);
+  }
   std::string header_ = std::string(1, '\0');
 };
 
@@ -188,14 +192,14 @@ TEST_F(DialectSessionTest, APlainConnectionKeepsTheProtocolOfItsFirstCall) {
     for (Protocol protocol : {Protocol::kBinary, Protocol::kCompact}) {
       options_.framing = framing;
       Open();
-      EXPECT_TRUE(session_->Speaks(Protocol::kBinary));
-      EXPECT_TRUE(session_->Speaks(Protocol::kCompact));
+      EXPECT_TRUE(Speaks(Protocol::kBinary));
+      EXPECT_TRUE(Speaks(Protocol::kCompact));
       TestCall call("svc:m", 9, MessageType::kCall, protocol);
       Send(call);
       Answer(Wire(ReplyMessage(protocol, 1, "x")));
       ASSERT_EQ(call.end(), End::kReplied) << call.failure();
-      EXPECT_EQ(session_->Speaks(Protocol::kBinary), protocol == Protocol::kBinary);
-      EXPECT_EQ(session_->Speaks(Protocol::kCompact), protocol == Protocol::kCompact);
+      EXPECT_EQ(Speaks(Protocol::kBinary), protocol == Protocol::kBinary);
+      EXPECT_EQ(Speaks(Protocol::kCompact), protocol == Protocol::kCompact);
     }
   }
 }
@@ -203,8 +207,8 @@ TEST_F(DialectSessionTest, APlainConnectionKeepsTheProtocolOfItsFirstCall) {
 TEST_F(DialectSessionTest, AnUpgradedConnectionKeepsItsProtocol) {
   upgraded_ = true;
   Open();
-  EXPECT_TRUE(session_->Speaks(Protocol::kBinary));
-  EXPECT_FALSE(session_->Speaks(Protocol::kCompact));
+  EXPECT_TRUE(Speaks(Protocol::kBinary));
+  EXPECT_FALSE(Speaks(Protocol::kCompact));
 }
 
 TEST_F(DialectSessionTest, WithTheServiceNameTakenOffRepliesMayHaveEitherName) {

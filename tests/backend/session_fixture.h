@@ -30,11 +30,11 @@ using thrift::Protocol;
 
 // The pool's place: it fails what is lost.
 struct LosingOwner final : SessionOwner {
-  void OnRoom(ThriftSession* session) override {
+  void OnRoom(Session* session) override {
     room++;
     if (!session->busy()) idle++;
   }
-  void OnDead(ThriftSession*) override { dead++; }
+  void OnDead(Session*) override { dead++; }
   void OnSuccess() override { success++; }
   void OnLetGo(bool out_of_time) override { (out_of_time ? late : let_go)++; }
   void OnLost(call::Call* call, Step step, const base::Status& why, bool call_left,

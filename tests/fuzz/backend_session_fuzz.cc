@@ -25,8 +25,8 @@ void Require(bool holds) {
 }
 
 struct Owner final : backend::SessionOwner {
-  void OnRoom(backend::ThriftSession*) override { Require(!dead); }
-  void OnDead(backend::ThriftSession*) override {
+  void OnRoom(backend::Session*) override { Require(!dead); }
+  void OnDead(backend::Session*) override {
     Require(!dead);
     dead = true;
   }
