@@ -7,10 +7,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "base/buffer.h"
-#include "base/clock.h"
-#include "net/event_loop.h"
-#include "net/transport.h"
+#include "backend/exchange.h"
 #include "thrift/dialect.h"
 #include "thrift/message.h"
 
@@ -24,7 +21,7 @@ enum class Answer : uint8_t {
   kSilent,    // nothing in time
 };
 
-class Handshake final : private net::Transport::Events {
+class Handshake final : private Exchange {
  public:
   class Owner {
    public:
@@ -39,24 +36,13 @@ class Handshake final : private net::Transport::Events {
   void Start();
 
  private:
-  void OnReadable() override;
-  void OnWritable() override { Write(); }
-  void OnHangup() override { Give(Answer::kHungUp, false); }
-  void OnEndAhead() override {}
-
-  void Write();
-  // Looks for the answer in what came so far.
-  void Read();
+  void OnBytes(base::Buffer* in) override;
+  void OnBroken() override { Give(Answer::kHungUp, false); }
+  void OnSilence() override { Give(Answer::kSilent, false); }
   void Give(Answer answer, bool usable);
 
-  net::EventLoop* loop_;
-  std::unique_ptr<net::Transport> transport_;
   thrift::Dialect dialect_;
-  base::Duration timeout_;
   Owner* owner_;
-  base::Buffer in_, out_;
-  bool blocked_ = false;
-  net::Timer timer_;
 };
 
 }  // namespace trestle::backend
