@@ -1,0 +1,129 @@
+#include "backend/mux_handshake.h"
+
+#include <utility>
+
+#include "backend/peer_text.h"
+
+namespace trestle::backend {
+namespace {
+
+using mux::Type;
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+// Answers are small messages, an Rinit with all its headers included.
+constexpr uint32_t kMaxAnswerBytes = 64 * 1024 + 16;
+
+std::string_view View(base::Buffer* bytes) {
+  if (bytes->empty()) return {};
+  return {bytes->Front(bytes->size()), bytes->size()};
+}
+
+// 80 01 and a type of Thrift reads as an Rerr with a high tag.
+bool LooksLikeThrift(const mux::Frame& frame) {
+  return static_cast<Type>(frame.wire) == Type::kRerr && frame.tag >> 16 == 1;
+}
+
+// A message that asks, and that a server may send whenever it likes.
+bool IsAsked(Type type) { return static_cast<int8_t>(type) > 0; }
+
+// The frame as it came, in front of `in`.
+base::Buffer Whole(mux::Frame* frame, base::Buffer* in) {
+  char head[mux::kHeadBytes];
+  mux::WriteHead(static_cast<Type>(frame->wire), frame->tag, frame->more, frame->body.size(), head);
+  base::Buffer all = base::Buffer::Copy(std::string_view(head, sizeof head));
+  all.Append(std::move(frame->body));
+  all.Append(std::move(*in));
+  in->Clear();
+  return all;
+}
+
+}  // namespace
+
+MuxHandshake::MuxHandshake(net::EventLoop* loop, std::unique_ptr<net::Transport> transport,
+                           Purpose purpose, uint32_t fragment, base::Duration timeout, Owner* owner)
+    : Exchange(loop, std::move(transport), timeout),
+      purpose_(purpose),
+      fragment_(fragment),
+      time_(timeout),
+      owner_(owner),
+      frames_(kMaxAnswerBytes) {}
+
+void MuxHandshake::Start() {
+  Begin(mux::ShowMessage(Type::kOldRerr, mux::kControlTag, mux::kProbe));
+}
+
+void MuxHandshake::OnBytes(base::Buffer* in) {
+  while (!over()) {
+    mux::Frame frame;
+    switch (frames_.Next(in, &frame)) {
+      case mux::Outcome::kNeedMore:
+        return;
+      case mux::Outcome::kMalformed:
+        return Refuse(base::Code::kMalformed, "it sent " + frames_.why());
+      case mux::Outcome::kOk:
+        break;
+    }
+    if (asked_) return OnRinit(frame, in);
+    OnFirst(&frame, in);
+  }
+}
+
+void MuxHandshake::OnFirst(mux::Frame* frame, base::Buffer* in) {
+  if (LooksLikeThrift(*frame)) return Refuse(base::Code::kMalformed, "it answered in Thrift");
+  const bool answers = frame->type == Type::kRerr && frame->tag == mux::kControlTag && !frame->more;
+  if (purpose_ == Purpose::kProbe) {
+    if (answers) return Agree({}, {});
+    if (IsAsked(frame->type) && frame->tag <= mux::kControlTag) return;  // the answer comes behind
+    return Refuse(base::Code::kMalformed, "it answered with another message");
+  }
+  if (answers && View(&frame->body) == mux::kProbe) {
+    asked_ = true;
+    const std::string framer = mux::ShowFramer(fragment_);
+    std::string init;
+    mux::EncodeInit({mux::kVersion, {{mux::kFramerKey, framer}, {mux::kTlsKey, "off"}}}, &init);
+    return Say(mux::ShowMessage(Type::kTinit, mux::kControlTag, init));
+  }
+  // What it asks is the session's to answer.
+  Agree(IsAsked(frame->type) ? Whole(frame, in) : std::move(*in), {});
+}
+
+void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
+  base::Buffer body = frame.body.Share();
+  if (frame.type == Type::kRerr) {
+    return Refuse(base::Code::kMalformed, "it refused Tinit: " + PeerText(body));
+  }
+  mux::Init init;
+  if (frame.type != Type::kRinit || frame.tag != mux::kControlTag || frame.more ||
+      mux::DecodeInit(View(&body), &init).outcome != mux::Outcome::kOk) {
+    return Refuse(base::Code::kMalformed, "it sent no Rinit");
+  }
+  if (init.version != mux::kVersion) {
+    return Refuse(base::Code::kMalformed, "its version is " + std::to_string(init.version));
+  }
+  auto tls = base::Find(init.headers, mux::kTlsKey);
+  if (tls && *tls == "required") return Refuse(base::Code::kRefused, "it requires TLS");
+  Agree(std::move(*in), {true, mux::FramerOf(init).value_or(UINT32_MAX)});
+}
+
+void MuxHandshake::OnBroken() {
+  Refuse(base::Code::kClosed, std::string("the connection ended before ") + awaited());
+}
+
+void MuxHandshake::OnSilence() {
+  const auto ms = duration_cast<milliseconds>(time_);
+  Refuse(base::Code::kTimeout,
+         std::string(awaited()) + " did not come within " + std::to_string(ms.count()) + " ms");
+}
+
+void MuxHandshake::Agree(base::Buffer unread, const MuxTerms& terms) {
+  owner_->OnAgreed(Take(), std::move(unread), terms);
+}
+
+void MuxHandshake::Refuse(base::Code code, const std::string& why) {
+  const std::string from = peer().address.Show();
+  Close();
+  owner_->OnNoMux(base::Status(code, "no mux session with " + from + ": " + why));
+}
+
+}  // namespace trestle::backend

@@ -1,0 +1,58 @@
+// MuxHandshake: the first words of a mux session. The probe, an Rerr that a peer which knows Tinit
+// echoes; then Tinit and its Rinit. Any other first answer means that there is nothing to agree on,
+// and the session begins at once.
+//
+// As a probe alone it tells whether the peer speaks mux at all: it answers with an Rerr. A backend
+// of another protocol closes, is silent, or sends other bytes.
+//
+// Lifetime: of whoever waits for the end; destroyed only through EventLoop::DeleteLater.
+// Threading: its worker's loop. Errors: told to its owner.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/exchange.h"
+#include "backend/mux_terms.h"
+#include "base/status.h"
+#include "mux/frame.h"
+
+namespace trestle::backend {
+
+class MuxHandshake final : private Exchange {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Either of them, once. `unread`: what came behind the last answer; it is the session's.
+    virtual void OnAgreed(std::unique_ptr<net::Transport> transport, base::Buffer unread,
+                          const MuxTerms& terms) = 0;
+    // The connection is closed. kTimeout: it was silent.
+    virtual void OnNoMux(const base::Status& why) = 0;
+  };
+  enum class Purpose : uint8_t { kSession, kProbe };
+
+  // `fragment`: the largest body that is wanted from the peer in one frame.
+  MuxHandshake(net::EventLoop* loop, std::unique_ptr<net::Transport> transport, Purpose purpose,
+               uint32_t fragment, base::Duration timeout, Owner* owner);
+  void Start();
+
+ private:
+  void OnBytes(base::Buffer* in) override;
+  void OnBroken() override;
+  void OnSilence() override;
+  void OnFirst(mux::Frame* frame, base::Buffer* in);
+  void OnRinit(const mux::Frame& frame, base::Buffer* in);
+  void Agree(base::Buffer unread, const MuxTerms& terms);
+  void Refuse(base::Code code, const std::string& why);
+  const char* awaited() const { return asked_ ? "Rinit" : "the probe's answer"; }
+
+  Purpose purpose_;
+  uint32_t fragment_;
+  base::Duration time_;
+  Owner* owner_;
+  bool asked_ = false;  // Tinit is out
+  mux::FrameDecoder frames_;
+};
+
+}  // namespace trestle::backend
