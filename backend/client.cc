@@ -95,7 +95,9 @@ void Client::Reconfigure(const Options& options, std::unique_ptr<net::Connector>
   assert(loop_->InLoop());
   const bool renew = connector || options.framing != options_.framing ||
                      options.max_frame_bytes != options_.max_frame_bytes ||
-                     options.ttwitter != options_.ttwitter ||
+                     options.ttwitter != options_.ttwitter || options.wire != options_.wire ||
+                     options.theader_zlib != options_.theader_zlib ||
+                     options.mux_fragment != options_.mux_fragment ||
                      options.strip_service_name != options_.strip_service_name ||
                      options.pool.max_in_flight != options_.pool.max_in_flight;
   const bool rebalance =
@@ -185,13 +187,31 @@ void Client::OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const
     // itself would have, so it is not taken from the budget.
     call->tried[call->tried_count++] = endpoint->number();
     if (!endpoints_.empty() && AllTried(*call)) return call->Fail(step, why);
-  } else if (!budget_.Withdraw(loop_->Now())) {
+    metrics_.requeues->Add();
+    return Try(call);
+  }
+  TryAgain(call, step, why);
+}
+
+void Client::TryAgain(call::Call* call, call::Step step, const base::Status& why) {
+  if (!budget_.Withdraw(loop_->Now())) {
     metrics_.budget_exhausted->Add();
     return call->Fail(
         step, base::Status(why.code(), why.message() + "; not sent again: requeueBudget is spent"));
   }
   metrics_.requeues->Add();
   Try(call);
+}
+
+// Nothing was done of it, so it goes to the others, once each.
+void Client::OnNacked(Endpoint* endpoint, call::Call* call, const base::Status& why) {
+  const base::Status failure(base::Code::kUnavailable, why.message());
+  if (call->attempts >= call::Call::kMaxAttempts) {
+    return call->Fail(call::Step::kDispatch, failure);
+  }
+  call->tried[call->tried_count++] = endpoint->number();
+  if (!endpoints_.empty() && AllTried(*call)) return call->Fail(call::Step::kDispatch, failure);
+  TryAgain(call, call::Step::kDispatch, failure);
 }
 
 bool Client::AllTried(const call::Call& call) const {

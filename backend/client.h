@@ -54,10 +54,13 @@ class Client final : private EndpointOwner, private call::Holder {
  private:
   void OnLost(Endpoint* endpoint, call::Call* call, call::Step step, const base::Status& why,
               bool left, bool reached) override;
+  void OnNacked(Endpoint* endpoint, call::Call* call, const base::Status& why) override;
   void OnUnused(Endpoint* endpoint) override;
   void OnCancel(call::Call* call) override;
 
   void Try(call::Call* call);
+  // Sends it again if the budget has something left, else fails it.
+  void TryAgain(call::Call* call, call::Step step, const base::Status& why);
   void FailUnbound(call::Call* call);
   bool SetEndpoints(const std::vector<naming::Endpoint>& named);
   void FillBalancer();

@@ -43,4 +43,11 @@ void Endpoint::OnLost(call::Call* call, call::Step step, const base::Status& why
   owner_->OnLost(this, call, step, why, left, reached);
 }
 
+// A backend that says so is well.
+void Endpoint::OnNacked(call::Call* call, const base::Status& why) {
+  --load_;
+  accrual_.OnNothing();
+  owner_->OnNacked(this, call, why);
+}
+
 }  // namespace trestle::backend

@@ -20,6 +20,7 @@ class EndpointOwner {
   // The call was lost at `endpoint`; see SessionOwner::OnLost.
   virtual void OnLost(Endpoint* endpoint, call::Call* call, call::Step step,
                       const base::Status& why, bool left, bool reached) = 0;
+  virtual void OnNacked(Endpoint* endpoint, call::Call* call, const base::Status& why) = 0;
   // It left the set and nothing of it is in use.
   virtual void OnUnused(Endpoint* endpoint) = 0;
 };
@@ -50,7 +51,9 @@ class Endpoint final : private PoolOwner {
   void Rename(const naming::Endpoint& named) { named_ = named; }
   double weight() const { return named_.weight; }
   uint32_t load() const { return load_; }  // calls given and not yet over
-  bool Available(base::TimePoint now) const { return accrual_.Available(now); }
+  bool Available(base::TimePoint now) const {
+    return accrual_.Available(now) && pool_.Welcome(now);
+  }
   const FailureAccrual& accrual() const { return accrual_; }
   const Pool& pool() const { return pool_; }
   double round_robin_credit = 0;  // the balancer's own
@@ -61,6 +64,7 @@ class Endpoint final : private PoolOwner {
   void OnConnectFailed() override { accrual_.OnConnectFailure(loop_->Now()); }
   void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left, bool counts,
               bool reached) override;
+  void OnNacked(call::Call* call, const base::Status& why) override;
   void OnEmpty() override { owner_->OnUnused(this); }
 
   static uint64_t NextNumber();

@@ -12,9 +12,9 @@ constexpr size_t kLook = 16;  // connections that are looked at for one call
 }  // namespace
 
 void Lendable::Put(Session* session) {
-  const Shelf shelf = !session->busy()     ? Shelf::kIdle
-                      : session->HasRoom() ? Shelf::kBusy
-                                           : Shelf::kNone;
+  const Shelf shelf = !session->HasRoom() ? Shelf::kNone
+                      : session->busy()   ? Shelf::kBusy
+                                          : Shelf::kIdle;
   if (shelf == session->shelf) return;
   Remove(session);
   session->shelf = shelf;
@@ -38,6 +38,22 @@ void Lendable::Remove(Session* session) {
 Session* Lendable::Pick(const call::Call& call) {
   Session* session = PickBusy(call);
   return session ? session : PickIdle(call);
+}
+
+Session* Lendable::PickLeast(const call::Call& call, base::TimePoint now) {
+  Session* best = nullptr;
+  auto look = [&](Session* s) {
+    if (!s->HasRoom() || !s->Speaks(call)) return;
+    const bool welcome = now < s->lease_end();
+    const bool was = best && now < best->lease_end();
+    if (!best || (welcome && !was) || (welcome == was && s->load() < best->load())) best = s;
+  };
+  const size_t first = turn_++;
+  for (const std::vector<Session*>* on : {&idle_, &busy_}) {
+    const size_t n = std::min(on->size(), kLook);
+    for (size_t i = 0; i < n; i++) look((*on)[(first + i) % on->size()]);
+  }
+  return best;
 }
 
 // What lost its room meanwhile (to a large reply) leaves: its session says when it has some again.

@@ -23,6 +23,8 @@ class Lendable {
   void Remove(Session* session);
   // One that can take `call`; nullptr when there is none. It stays here.
   Session* Pick(const call::Call& call);
+  // The least loaded, busy or idle; before others one whose backend would not rather rest.
+  Session* PickLeast(const call::Call& call, base::TimePoint now);
   // The one that is idle for longest comes first.
   const std::vector<Session*>& idle() const { return idle_; }
 
@@ -31,6 +33,7 @@ class Lendable {
   Session* PickIdle(const call::Call& call) const;
 
   std::vector<Session*> busy_, idle_;
+  size_t turn_ = 0;  // where PickLeast looks first
   base::Gauge* count_;
 };
 

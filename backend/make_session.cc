@@ -2,14 +2,18 @@
 
 #include <utility>
 
+#include "backend/mux_session.h"
 #include "backend/thrift_session.h"
 
 namespace trestle::backend {
 
 std::unique_ptr<Session> MakeSession(net::EventLoop* loop, const Options& options,
-                                     SessionOwner* owner, std::unique_ptr<net::Transport> transport,
-                                     const Spoken& spoken) {
-  return std::make_unique<ThriftSession>(loop, options, owner, std::move(transport), spoken);
+                                     SessionOwner* owner, Opened opened, const Spoken& spoken,
+                                     MuxMetrics* metrics) {
+  if (spoken.wire == Wire::kMux) {
+    return std::make_unique<MuxSession>(loop, options, owner, std::move(opened), spoken, metrics);
+  }
+  return std::make_unique<ThriftSession>(loop, options, owner, std::move(opened.transport), spoken);
 }
 
 }  // namespace trestle::backend

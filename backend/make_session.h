@@ -5,17 +5,18 @@
 
 #include <memory>
 
+#include "backend/mux_metrics.h"
+#include "backend/opening.h"
 #include "backend/options.h"
 #include "backend/session.h"
 #include "backend/spoken.h"
 #include "net/event_loop.h"
-#include "net/transport.h"
 
 namespace trestle::backend {
 
-// A session over a fresh connection; not started.
+// A session over a fresh connection; not started. `metrics`: only with Wire::kMux.
 std::unique_ptr<Session> MakeSession(net::EventLoop* loop, const Options& options,
-                                     SessionOwner* owner, std::unique_ptr<net::Transport> transport,
-                                     const Spoken& spoken);
+                                     SessionOwner* owner, Opened opened, const Spoken& spoken,
+                                     MuxMetrics* metrics);
 
 }  // namespace trestle::backend

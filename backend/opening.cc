@@ -5,13 +5,12 @@
 namespace trestle::backend {
 
 Opening::Opening(net::EventLoop* loop, const Options& options, net::Connector* connector,
-                 const net::Address& to, thrift::Protocol protocol, bool ask, Owner* owner)
+                 const net::Address& to, const What& what, Owner* owner)
     : loop_(loop),
       options_(options),
       connector_(connector),
       to_(to),
-      protocol_(protocol),
-      ask_(ask),
+      what_(what),
       owner_(owner),
       started_(loop->Now()) {}
 
@@ -28,14 +27,24 @@ void Opening::GiveUp() {
   owner_ = nullptr;
   loop_->DeleteLater(std::move(attempt_));
   loop_->DeleteLater(std::move(handshake_));
+  loop_->DeleteLater(std::move(mux_));
 }
 
 void Opening::OnConnected(base::Result<std::unique_ptr<net::Transport>> result) {
   if (!owner_) return;
-  if (!result.ok() || !ask_) return owner_->OnOpened(this, std::move(result));
+  if (!result.ok()) return owner_->OnOpened(this, result.status());
+  connected_ = true;
+  if (what_.wire == Wire::kMux) {
+    MuxHandshake::Owner* self = this;
+    mux_ =
+        std::make_unique<MuxHandshake>(loop_, std::move(*result), MuxHandshake::Purpose::kSession,
+                                       options_.mux_fragment, options_.connect_timeout, self);
+    return mux_->Start();
+  }
+  if (!what_.ask) return owner_->OnOpened(this, Opened{std::move(*result), {}, {}});
   Handshake::Owner* self = this;
   handshake_ = std::make_unique<Handshake>(loop_, std::move(*result),
-                                           thrift::Dialect{options_.framing, protocol_},
+                                           thrift::Dialect{options_.framing, what_.protocol},
                                            options_.connect_timeout, self);
   handshake_->Start();
 }
@@ -44,12 +53,25 @@ void Opening::OnAnswer(Answer answer, std::unique_ptr<net::Transport> transport)
   // The transport is the one whose event this is.
   if (!owner_) return loop_->DeleteLater(std::move(transport));
   loop_->DeleteLater(std::move(handshake_));
-  ask_ = false;
+  what_.ask = false;
   upgraded_ = answer == Answer::kAccepted && transport != nullptr;
   owner_->OnAnswer(this, answer);
   if (!owner_) return loop_->DeleteLater(std::move(transport));
-  if (transport) return owner_->OnOpened(this, std::move(transport));
+  if (transport) return owner_->OnOpened(this, Opened{std::move(transport), {}, {}});
   Connect();
+}
+
+void Opening::OnAgreed(std::unique_ptr<net::Transport> transport, base::Buffer unread,
+                       const MuxTerms& terms) {
+  if (!owner_) return loop_->DeleteLater(std::move(transport));
+  loop_->DeleteLater(std::move(mux_));
+  owner_->OnOpened(this, Opened{std::move(transport), std::move(unread), terms});
+}
+
+void Opening::OnNoMux(const base::Status& why) {
+  if (!owner_) return;
+  loop_->DeleteLater(std::move(mux_));
+  owner_->OnOpened(this, why);
 }
 
 }  // namespace trestle::backend

@@ -18,7 +18,8 @@ size_t Index(thrift::Protocol protocol) { return static_cast<size_t>(protocol); 
 }  // namespace
 
 PoolMetrics::PoolMetrics(base::Scope* s)
-    : connects(s->counter("connects")),
+    : scope(s),
+      connects(s->counter("connects")),
       failed_connects(s->counter("failed_connects")),
       closes(s->counter("closes")),
       sent_bytes(s->counter("sent_bytes")),
@@ -32,6 +33,11 @@ PoolMetrics::PoolMetrics(base::Scope* s)
       cached(s->gauge("pool_cached")),
       waiters(s->gauge("pool_waiters")),
       connect_latency(s->histogram("connect_latency_ms", kMicrosPerMs)) {}
+
+MuxMetrics* PoolMetrics::Mux() {
+  if (!mux_) mux_ = std::make_unique<MuxMetrics>(scope->Child("mux"));
+  return mux_.get();
+}
 
 Pool::Pool(net::EventLoop* loop, const Options& options, net::Connector* connector,
            const net::Address& to, PoolMetrics* metrics, PoolOwner* owner)
@@ -64,6 +70,7 @@ Pool::~Pool() {
 
 void Pool::Take(call::Call* call) {
   protocol_ = call->protocol;
+  if (options_.wire == Wire::kAuto) Probe();
   if (waiters_.empty() || !openings_.empty()) {
     if (Session* session = Pick(*call)) return Lend(session, call);
   }
@@ -96,7 +103,8 @@ void Pool::Take(call::Call* call) {
 
 Session* Pool::Pick(const call::Call& call) {
   for (;;) {
-    Session* session = lendable_.Pick(call);
+    Session* session =
+        wire() == Wire::kMux ? lendable_.PickLeast(call, loop_->Now()) : lendable_.Pick(call);
     if (!session || session->busy()) return session;
     const bool fresh = loop_->Now() - session->idle_since() <= kFresh;
     if (!TooOld(*session) && (fresh || !session->Stirs())) return session;
@@ -123,26 +131,35 @@ void Pool::ServeWaiters() {
 }
 
 void Pool::Warm() {
-  while (!retired_ && sessions_.size() + openings_.size() < options_.pool.min_size) {
+  if (retired_) return;
+  if (options_.wire == Wire::kAuto) Probe();
+  while (standing() + openings_.size() < options_.pool.min_size) {
     if (MustWait(protocol_)) return;
     Open(protocol_);
   }
 }
 
+// Those that are leaving make place for others, though not for ever more.
+bool Pool::Full() const {
+  const size_t most = options_.pool.max_size;
+  const size_t all = sessions_.size() + openings_.size();
+  return all - leaving_ >= most || all >= 2 * most;
+}
+
 bool Pool::MustWait(thrift::Protocol protocol) const {
-  return options_.ttwitter &&
-         memory_[Index(protocol)].For(loop_->Now()) == UpgradeMemory::Next::kWait;
+  if (wire() == Wire::kAuto) return true;
+  return Upgrades() && memory_[Index(protocol)].For(loop_->Now()) == UpgradeMemory::Next::kWait;
 }
 
 void Pool::Open(thrift::Protocol protocol) {
   UpgradeMemory& memory = memory_[Index(protocol)];
-  auto next = options_.ttwitter ? memory.For(loop_->Now()) : UpgradeMemory::Next::kPlain;
-  if (next == UpgradeMemory::Next::kWait) return;
+  auto next = Upgrades() ? memory.For(loop_->Now()) : UpgradeMemory::Next::kPlain;
+  if (next == UpgradeMemory::Next::kWait || wire() == Wire::kAuto) return;
   const bool ask = next == UpgradeMemory::Next::kAsk;
   if (ask) memory.OnAsking();
   Opening::Owner* self = this;
-  openings_.push_back(
-      std::make_unique<Opening>(loop_, options_, connector_, to_, protocol, ask, self));
+  const Opening::What what{wire(), protocol, ask};
+  openings_.push_back(std::make_unique<Opening>(loop_, options_, connector_, to_, what, self));
   openings_.back()->Start();
 }
 
@@ -167,7 +184,7 @@ void Pool::OnAnswer(Opening* opening, Answer answer) {
   Warm();
 }
 
-void Pool::OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transport>> result) {
+void Pool::OnOpened(Opening* opening, base::Result<Opened> result) {
   auto at = std::find_if(openings_.begin(), openings_.end(),
                          [opening](const auto& o) { return o.get() == opening; });
   if (at == openings_.end()) return;
@@ -175,16 +192,21 @@ void Pool::OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transpor
       std::chrono::duration_cast<std::chrono::microseconds>(loop_->Now() - opening->started());
   metrics_->connect_latency->Record(static_cast<uint64_t>(took.count()));
   if (opening->asks()) memory_[Index(opening->protocol())].OnGivenUp();
-  const Spoken spoken = Spoken::By(options_, opening->protocol(), opening->upgraded());
+  const Spoken spoken =
+      Spoken::By(options_, opening->protocol(), opening->upgraded(), opening->wire());
+  // What it was known to speak it did not.
+  if (!result.ok() && opening->connected() && spoken.wire == Wire::kMux) wire_.Doubt();
   loop_->DeleteLater(std::move(*at));
   openings_.erase(at);
   if (!result.ok()) return OnOpenFailed(result.status());
   metrics_->connects->Add();
   metrics_->connections->Add(1);
   // OnDead ends it.
-  Session* session = MakeSession(loop_, options_, this, std::move(*result), spoken).release();
+  MuxMetrics* mux = spoken.wire == Wire::kMux ? metrics_->Mux() : nullptr;
+  Session* session = MakeSession(loop_, options_, this, std::move(*result), spoken, mux).release();
   session->generation = generation_;
   sessions_.insert(session);
+  if (lease_end_ != base::TimePoint::max()) RecountLeases();
   session->Start();
   OnRoom(session);
 }
@@ -194,7 +216,8 @@ void Pool::OnOpenFailed(const base::Status& why) {
   owner_->OnConnectFailed();
   // Those who wait for no other connection go elsewhere at once.
   auto others = [this] {
-    return (openings_.size() + sessions_.size()) * uint64_t{options_.pool.max_in_flight};
+    const size_t probes = probe_ && wire() == Wire::kAuto ? 1 : 0;
+    return (openings_.size() + standing() + probes) * uint64_t{options_.pool.max_in_flight};
   };
   while (waiters_.size() > others()) LoseWaiter(why);
   if (retired_ && empty()) owner_->OnEmpty();
@@ -205,13 +228,6 @@ void Pool::LoseWaiter(const base::Status& why) {
   metrics_->waiters->Add(-1);
   call->holder = nullptr;
   owner_->OnLost(call, call::Step::kConnect, why, false, false, false);
-}
-
-void Pool::CountBytes(Session* session) {
-  metrics_->sent_bytes->Add(session->sent_bytes() - session->counted_sent);
-  metrics_->received_bytes->Add(session->received_bytes() - session->counted_received);
-  session->counted_sent = session->sent_bytes();
-  session->counted_received = session->received_bytes();
 }
 
 void Pool::OnRoom(Session* session) {
@@ -231,6 +247,8 @@ void Pool::OnRoom(Session* session) {
 void Pool::OnDead(Session* session) {
   lendable_.Remove(session);
   if (sessions_.erase(session) == 0) return;
+  leaving_ -= session->leaving;
+  if (lease_end_ != base::TimePoint::max()) RecountLeases();
   metrics_->closes->Add();
   metrics_->connections->Add(-1);
   CountBytes(session);
@@ -241,6 +259,23 @@ void Pool::OnDead(Session* session) {
   }
   // A connection less: somebody may have waited for it.
   if (!waiters_.empty() && Short() && !Full()) Open(waiters_.front()->protocol);
+}
+
+// Another one takes its place as soon as there is use for it.
+void Pool::OnLeaving(Session* session) {
+  lendable_.Remove(session);
+  session->leaving = true;
+  ++leaving_;
+  if (retired_) return;
+  const bool last = session->busy() && standing() + openings_.size() == 0;
+  if (last || (!waiters_.empty() && Short() && !Full())) Open(protocol_);
+}
+
+void Pool::OnReturned(call::Call* call) {
+  if (!retired_) return Take(call);
+  owner_->OnLost(call, call::Step::kConnect,
+                 base::Status(base::Code::kUnavailable, to_.Show() + " left the set"), false, false,
+                 false);
 }
 
 void Pool::OnCancel(call::Call* call) {
@@ -258,6 +293,7 @@ void Pool::Retire() {
 
 void Pool::Empty() {
   GiveUpOpenings();
+  GiveUpProbe();
   const base::Status why(base::Code::kUnavailable, to_.Show() + " left the set");
   while (!waiters_.empty()) LoseWaiter(why);
   owner_->OnEmpty();
@@ -274,7 +310,7 @@ void Pool::GiveUpOpenings() {
 
 void Pool::OnOptions() {
   if (retired_) return;
-  while (sessions_.size() > options_.pool.max_size && !lendable_.idle().empty()) {
+  while (standing() > options_.pool.max_size && !lendable_.idle().empty()) {
     lendable_.idle().front()->Close();
   }
   OpenForWaiters();
@@ -284,66 +320,11 @@ void Pool::OnOptions() {
 
 void Pool::Renew(net::Connector* connector) {
   connector_ = connector;
-  ++generation_;
   openings_.clear();  // nothing of them is on the stack, and their Connector may go
+  probe_.reset();
   memory_[0] = memory_[1] = {};
-  CloseAllIdle();
-  for (Session* s : sessions_) lendable_.Remove(s);
-}
-
-bool Pool::TooOld(const Session& session) const {
-  return options_.session_life_time &&
-         loop_->Now() - session.opened() > *options_.session_life_time;
-}
-
-bool Pool::Fit(const Session& session) const {
-  return session.generation == generation_ && !TooOld(session);
-}
-
-bool Pool::Spare(const Session& session) const {
-  return retired_ || !Fit(session) || sessions_.size() > options_.pool.max_size ||
-         (options_.pool.idle_time == base::Duration(0) &&
-          sessions_.size() > options_.pool.min_size);
-}
-
-// --- connections at rest ---
-
-// The shorter of the pool's and the session's own idle time.
-static std::optional<base::Duration> IdleTime(const Options& options) {
-  if (!options.pool.idle_time) return options.session_idle_time;
-  if (!options.session_idle_time) return options.pool.idle_time;
-  return std::min(*options.pool.idle_time, *options.session_idle_time);
-}
-
-void Pool::CloseAllIdle() {
-  while (!lendable_.idle().empty()) lendable_.idle().back()->Close();  // nothing moves up
-}
-
-// For the sooner of: the idle time of the one idle for longest, the life time of this one.
-void Pool::ArmIdle(const Session& session) {
-  std::optional<base::TimePoint> at;
-  auto time = IdleTime(options_);
-  if (time && sessions_.size() > options_.pool.min_size) {
-    at = lendable_.idle().front()->idle_since() + *time;
-  }
-  if (options_.session_life_time) {
-    // TooOld is past its time, not at it.
-    auto end = session.opened() + *options_.session_life_time + std::chrono::milliseconds(1);
-    at = at ? std::min(*at, end) : end;
-  }
-  if (at && (!idle_timer_.armed() || *at < idle_timer_.at())) idle_timer_.ArmAt(*at);
-}
-
-void Pool::CloseIdle() {
-  auto time = IdleTime(options_);
-  const std::vector<Session*> idle = lendable_.idle();  // closing takes out of it
-  for (Session* session : idle) {
-    if (session->busy() || session->shelf != Session::Shelf::kIdle) continue;
-    bool over = time && sessions_.size() > options_.pool.min_size &&
-                session->idle_since() + *time <= loop_->Now();
-    if (over || TooOld(*session)) session->Close();
-  }
-  for (Session* session : lendable_.idle()) ArmIdle(*session);
+  wire_ = {};
+  Anew();
 }
 
 }  // namespace trestle::backend

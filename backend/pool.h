@@ -1,5 +1,9 @@
 // Pool: the connections of one worker to one endpoint, and the calls that wait for one.
 //
+// Of Thrift connections few carry the load; of mux ones there is one, or as many as minSize asks
+// for or maxInFlight makes necessary, and calls are spread over them. With Wire::kAuto a probe
+// tells which of the two the endpoint gets; until the first has, calls wait for it.
+//
 // A call goes on a connection that already carries some and has places left (maxInFlight), else on
 // an idle one; a new one is opened only when all are full. Who waits is served in order: a call
 // that cannot share the next free place (a large request, the other protocol) holds up those behind
@@ -14,10 +18,13 @@
 #include <vector>
 
 #include "backend/lendable.h"
+#include "backend/mux_metrics.h"
+#include "backend/mux_probe.h"
 #include "backend/opening.h"
 #include "backend/options.h"
 #include "backend/session.h"
 #include "backend/upgrade_memory.h"
+#include "backend/wire_memory.h"
 #include "base/metrics.h"
 #include "call/call.h"
 #include "net/connector.h"
@@ -27,11 +34,17 @@ namespace trestle::backend {
 // The cells of rt/LABEL/client/ID that pools write.
 struct PoolMetrics {
   explicit PoolMetrics(base::Scope* scope);
+  // Of the child "mux", made when it is first asked for.
+  MuxMetrics* Mux();
+  base::Scope* scope;
   base::Counter *connects, *failed_connects, *closes, *sent_bytes, *received_bytes, *stray_answers;
   base::Counter *num_waited, *too_many_waiters;
   base::Counter* answers[4];  // to the upgrade to TTwitter, by Answer
   base::Gauge *connections, *cached, *waiters;
   base::Histogram* connect_latency;
+
+ private:
+  std::unique_ptr<MuxMetrics> mux_;
 };
 
 // Who owns the endpoint of the pool.
@@ -44,11 +57,15 @@ class PoolOwner {
   // See SessionOwner::OnLost. `reached`: a connection had been there.
   virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
                       bool counts, bool reached) = 0;
+  virtual void OnNacked(call::Call* call, const base::Status& why) = 0;
   // Nothing is left of a pool that was retired.
   virtual void OnEmpty() = 0;
 };
 
-class Pool final : private SessionOwner, private Opening::Owner, private call::Holder {
+class Pool final : private SessionOwner,
+                   private Opening::Owner,
+                   private MuxProbe::Owner,
+                   private call::Holder {
  public:
   Pool(net::EventLoop* loop, const Options& options, net::Connector* connector,
        const net::Address& to, PoolMetrics* metrics, PoolOwner* owner);
@@ -68,6 +85,8 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   // closed as they become idle.
   void Renew(net::Connector* connector);
   bool empty() const { return sessions_.empty() && openings_.empty() && waiters_.empty(); }
+  // That the backend does not say it would rather rest.
+  bool Welcome(base::TimePoint now) const { return now < lease_end_; }
   size_t open() const { return sessions_.size(); }
   uint32_t waiting() const { return waiters_.size(); }
 
@@ -81,17 +100,34 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
     owner_->OnLost(call, step, why, left, counts, true);
   }
   void OnStrayAnswer() override { metrics_->stray_answers->Add(); }
+  void OnNacked(call::Call* call, const base::Status& why) override { owner_->OnNacked(call, why); }
+  void OnLeaving(Session* session) override;
+  void OnReturned(call::Call* call) override;
+  void OnLease(Session*) override { RecountLeases(); }
   void OnCancel(call::Call* call) override;
   void OnAnswer(Opening* opening, Answer answer) override;
-  void OnOpened(Opening* opening, base::Result<std::unique_ptr<net::Transport>> result) override;
+  void OnOpened(Opening* opening, base::Result<Opened> result) override;
+
+  // --- which protocol (pool_wire.cc) ---
+  void OnProbed(MuxProbe::Outcome outcome, const base::Status& why) override;
+  // kAuto: not known yet.
+  Wire wire() const { return options_.wire == Wire::kAuto ? wire_.wire() : options_.wire; }
+  // Asks the endpoint where that is due.
+  void Probe();
+  void GiveUpProbe();
+  // Connections are made anew.
+  void Anew();
 
   // --- connections on their way ---
-  bool Full() const { return sessions_.size() + openings_.size() >= options_.pool.max_size; }
+  // Those that are not about to end by themselves.
+  size_t standing() const { return sessions_.size() - leaving_; }
+  bool Full() const;
   // More wait, with `more` of them, than what is on its way can carry.
   bool Short(uint64_t more = 0) const {
     return waiters_.size() + more > openings_.size() * uint64_t{options_.pool.max_in_flight};
   }
   bool MustWait(thrift::Protocol protocol) const;
+  bool Upgrades() const { return options_.ttwitter && wire() != Wire::kMux; }
   void Open(thrift::Protocol protocol);
   // For all who wait, as far as there may be connections for them.
   void OpenForWaiters();
@@ -108,7 +144,7 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   // Of a retired pool without connections: who still waits goes elsewhere.
   void Empty();
 
-  // --- connections at rest ---
+  // --- connections at rest (pool_rest.cc) ---
   bool TooOld(const Session& session) const;
   // May take calls still.
   bool Fit(const Session& session) const;
@@ -118,6 +154,7 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   void CloseAllIdle();
   void CloseIdle();
   void ArmIdle(const Session& session);
+  void RecountLeases();
 
   net::EventLoop* loop_;
   const Options& options_;
@@ -125,10 +162,14 @@ class Pool final : private SessionOwner, private Opening::Owner, private call::H
   net::Address to_;
   PoolMetrics* metrics_;
   PoolOwner* owner_;
-  std::unordered_set<Session*> sessions_;  // owned
+  std::unordered_set<Session*> sessions_;               // owned
+  size_t leaving_ = 0;                                  // of those: take no more calls
+  base::TimePoint lease_end_ = base::TimePoint::max();  // of the one that ends last
   Lendable lendable_;
   std::vector<std::unique_ptr<Opening>> openings_;
-  UpgradeMemory memory_[2];                                // by protocol
+  UpgradeMemory memory_[2];  // by protocol
+  WireMemory wire_;          // of kAuto
+  std::unique_ptr<MuxProbe> probe_;
   thrift::Protocol protocol_ = thrift::Protocol::kBinary;  // of the last call
   uint32_t generation_ = 0;
   call::Queue waiters_;

@@ -21,4 +21,8 @@ base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call
 void RestoreEnvelope(base::Buffer* frame, const thrift::Envelope& envelope, const call::Call& call,
                      base::Arena* arena);
 
+// Why a message with this envelope cannot be the reply to `call`; nullptr when it can: an
+// exception, or a reply with the name that was sent or its part behind the ':'.
+const char* Mismatch(const call::Call& call, const thrift::Envelope& envelope);
+
 }  // namespace trestle::backend

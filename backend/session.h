@@ -35,6 +35,16 @@ class SessionOwner {
                       bool counts) = 0;
   // A late answer was dropped: to a oneway, or to a call that was let go of.
   virtual void OnStrayAnswer() = 0;
+
+  // --- mux only ---
+  // The backend would not take the call; nothing was done of it, and it may go elsewhere.
+  virtual void OnNacked(call::Call* call, const base::Status& why) = 0;
+  // It takes no more calls; it ends by itself when those that it has are over.
+  virtual void OnLeaving(Session* session) = 0;
+  // Of a session that is leaving: nothing of the call was sent, another connection is to carry it.
+  virtual void OnReturned(call::Call* call) = 0;
+  // Its lease_end() is another now.
+  virtual void OnLease(Session* session) = 0;
 };
 
 class Session {
@@ -47,6 +57,8 @@ class Session {
   // It carries calls.
   virtual bool busy() const = 0;
   virtual bool HasRoom() const = 0;
+  // How many calls it carries, some that were let go of included.
+  virtual size_t load() const = 0;
   // Whether it can carry this call beside those it has.
   virtual bool Speaks(const call::Call& call) const = 0;
   // Of an idle connection: its end or bytes are here, though nobody was told yet. A system call.
@@ -60,22 +72,27 @@ class Session {
   bool after_oneway() const { return after_oneway_; }
   base::TimePoint opened() const { return opened_; }
   base::TimePoint idle_since() const { return idle_since_; }
+  // From then on the backend would rather be left alone.
+  base::TimePoint lease_end() const { return lease_end_; }
 
   // The pool's own.
   enum class Shelf : uint8_t { kNone, kIdle, kBusy };
   Shelf shelf = Shelf::kNone;  // where it stands among those that can take a call
   size_t position = 0;
   uint32_t generation = 0;
+  bool leaving = false;                             // OnLeaving was told
   uint64_t counted_sent = 0, counted_received = 0;  // in its metrics
 
  protected:
   explicit Session(base::TimePoint now) : opened_(now), idle_since_(now) {}
   void set_idle_since(base::TimePoint at) { idle_since_ = at; }
   void set_after_oneway(bool is) { after_oneway_ = is; }
+  void set_lease_end(base::TimePoint at) { lease_end_ = at; }
 
  private:
   bool after_oneway_ = false;
   base::TimePoint opened_, idle_since_;
+  base::TimePoint lease_end_ = base::TimePoint::max();
 };
 
 }  // namespace trestle::backend

@@ -13,6 +13,7 @@
 namespace trestle::backend {
 
 struct Spoken {
+  Wire wire = Wire::kThrift;  // never kAuto
   thrift::Framing framing = thrift::Framing::kFramed;
   // That of the first call, from then on: servers may tell it from a connection's first bytes.
   thrift::Protocol protocol = thrift::Protocol::kBinary;
@@ -20,8 +21,13 @@ struct Spoken {
   bool strip_service_name = false;  // "userService:addUser" is sent as "addUser"
   uint32_t max_in_flight = 1;
 
-  static Spoken By(const Options& options, thrift::Protocol protocol, bool upgraded) {
-    return {options.framing, protocol, upgraded, options.strip_service_name,
+  static Spoken By(const Options& options, thrift::Protocol protocol, bool upgraded,
+                   Wire wire = Wire::kThrift) {
+    return {wire,
+            options.framing,
+            protocol,
+            upgraded,
+            options.strip_service_name,
             options.pool.max_in_flight};
   }
 };

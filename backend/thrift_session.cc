@@ -101,6 +101,8 @@ call::Onward ThriftSession::OnwardAs(int32_t seqid) const {
 
 const char* ThriftSession::CheckRequest(call::Call* call) {
   request_check_.reset();
+  if (call->opaque)
+    return "a mux payload that is no Thrift message, for a backend that speaks Thrift";
   if (spoken_.framing == thrift::Framing::kFramed || call->walked) return nullptr;
   return Check(call->protocol, &call->request, call->envelope.size, call->request_body.whole(),
                &request_check_);
@@ -227,17 +229,7 @@ const char* ThriftSession::Refuse(const Entry* entry, const thrift::Envelope& en
   if (!entry) return in_flight_.empty() ? "a reply to no call" : "a reply with another seqid";
   if (connection_.sent() <= entry->begin) return "a reply before the call was written";
   if (!entry->call || entry->oneway) return "a large reply that nobody waits for";
-  if (envelope.type == thrift::MessageType::kException) return nullptr;
-  if (envelope.type != thrift::MessageType::kReply) return "a message that is no reply";
-  return IsName(*entry->call, envelope.name) ? nullptr : "a reply with another name";
-}
-
-// What was sent, or its part behind the ':'.
-bool ThriftSession::IsName(const call::Call& call, std::string_view name) const {
-  const std::string_view sent = call.method;
-  if (name == sent) return true;
-  const size_t colon = sent.find(':');
-  return colon != std::string_view::npos && name == sent.substr(colon + 1);
+  return Mismatch(*entry->call, envelope);
 }
 
 bool ThriftSession::IsOneway(int32_t seqid) const {

@@ -21,7 +21,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "backend/in_flight.h"
@@ -56,6 +55,7 @@ class ThriftSession final : public Session,
   bool Speaks(const call::Call& call) const override;
   bool Stirs() override { return connection_.transport()->Readable(); }
   void Close() override { Die(); }
+  size_t load() const override { return in_flight_.size(); }
   uint64_t sent_bytes() const override { return connection_.sent(); }
   uint64_t received_bytes() const override { return connection_.received(); }
 
@@ -82,7 +82,6 @@ class ThriftSession final : public Session,
   Entry* Match(const thrift::Envelope& envelope);
   // Why `envelope` cannot be the reply to `entry`; nullptr when it can.
   const char* Refuse(const Entry* entry, const thrift::Envelope& envelope) const;
-  bool IsName(const call::Call& call, std::string_view name) const;
   bool IsOneway(int32_t seqid) const;
   void DropStray(Entry* entry);
   void OnMidReply(const base::Buffer& in);

@@ -85,6 +85,7 @@ class BalancerTest : public testing::Test, private EndpointOwner {
     call->Fail(step, why);
   }
   void OnUnused(Endpoint*) override {}
+  void OnNacked(Endpoint*, call::Call*, const base::Status&) override {}
 };
 
 TEST_F(BalancerTest, BothPickNobodyFromNobody) {

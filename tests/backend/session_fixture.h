@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/thrift_session.h"
 #include "tests/backend/test_call.h"
@@ -45,8 +46,16 @@ struct LosingOwner final : SessionOwner {
     call->Fail(step, why);
   }
   void OnStrayAnswer() override { stray++; }
+  void OnNacked(call::Call* call, const base::Status& why) override {
+    nacked++;
+    call->Fail(Step::kDispatch, why);
+  }
+  void OnLeaving(Session*) override { leaving++; }
+  void OnReturned(call::Call* call) override { returned.push_back(call); }
+  void OnLease(Session*) override { leases++; }
   int room = 0, idle = 0, dead = 0, success = 0, late = 0, let_go = 0, lost = 0, stray = 0;
-  int failures = 0;
+  int failures = 0, nacked = 0, leaving = 0, leases = 0;
+  std::vector<call::Call*> returned;
   bool left = false;
 };
 

@@ -36,6 +36,10 @@ struct Owner final : backend::SessionOwner {
     call->Fail(step, why);
   }
   void OnStrayAnswer() override {}
+  void OnNacked(call::Call*, const base::Status&) override { Require(false); }
+  void OnLeaving(backend::Session*) override { Require(false); }
+  void OnReturned(call::Call*) override { Require(false); }
+  void OnLease(backend::Session*) override { Require(false); }
   bool dead = false;
 };
 
