@@ -12,6 +12,14 @@
 
 namespace trestle::backend {
 
+// What is spoken on the connections to a backend.
+enum class Wire : uint8_t {
+  kThrift,   // as `framing` and `ttwitter` say
+  kTHeader,  // with Apache Thrift's header transport
+  kMux,
+  kAuto,  // mux where an endpoint answers its probe, else kThrift
+};
+
 struct PoolOptions {
   uint32_t min_size = 0;
   uint32_t max_size = 10'000;
@@ -19,6 +27,10 @@ struct PoolOptions {
   std::optional<base::Duration> idle_time;  // none: for ever
   uint32_t max_in_flight = 1;               // calls on one connection at the same time
   uint32_t mux_in_flight = 65'536;          // the same of a mux session
+  // Of a connection that speaks `wire`; kAuto: that may turn out to speak mux.
+  uint32_t InFlight(Wire wire) const {
+    return wire == Wire::kMux || wire == Wire::kAuto ? mux_in_flight : max_in_flight;
+  }
   friend bool operator==(const PoolOptions&, const PoolOptions&) = default;
 };
 
@@ -44,14 +56,6 @@ struct BudgetOptions {
   double percent_can_retry = 0.2;
   base::Duration ttl = std::chrono::seconds(10);
   friend bool operator==(const BudgetOptions&, const BudgetOptions&) = default;
-};
-
-// What is spoken on the connections to a backend.
-enum class Wire : uint8_t {
-  kThrift,   // as `framing` and `ttwitter` say
-  kTHeader,  // with Apache Thrift's header transport
-  kMux,
-  kAuto,  // mux where an endpoint answers its probe, else kThrift
 };
 
 struct Options {

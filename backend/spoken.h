@@ -28,7 +28,7 @@ struct Spoken {
             protocol,
             upgraded,
             options.strip_service_name,
-            options.pool.max_in_flight};
+            options.pool.InFlight(wire)};
   }
 };
 

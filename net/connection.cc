@@ -30,7 +30,7 @@ void Connection::Start(base::Buffer unread) {
   if (unread.empty()) return;
   received_ += unread.size();
   in_ = std::move(unread);
-  offers_ = true;
+  offer_ = true;
   loop_->AtTurnEnd(this);
 }
 
@@ -73,6 +73,8 @@ void Connection::OnReadable() {
     case IoResult::Kind::kBroken:
       return Gone(base::Code::kClosed, r.error);
     case IoResult::Kind::kEnd:
+      OfferFirst();
+      if (closed_) return;
       ended_ = true;
       WatchForHangup();
       if (!closing_) {
@@ -96,6 +98,11 @@ void Connection::Offer() {
   if (!in_.empty() && !closed_) in_.Compact();
 }
 
+// What was there at the start.
+void Connection::OfferFirst() {
+  if (std::exchange(offer_, false) && !paused_ && !in_.empty()) Offer();
+}
+
 void Connection::Write(base::Buffer&& bytes) {
   if (closed_ || shut_) return;
   out_.Append(std::move(bytes));
@@ -108,7 +115,7 @@ void Connection::Write(base::Buffer&& bytes) {
 }
 
 void Connection::OnTurnEnd() {
-  if (std::exchange(offers_, false) && !closed_ && !paused_ && !in_.empty()) Offer();
+  OfferFirst();
   if (!closed_) Flush();
 }
 

@@ -43,8 +43,8 @@ class Connection final : private Transport::Events, private TurnEnd {
   Connection(EventLoop* loop, std::unique_ptr<Transport> transport, Owner* owner);
   ~Connection() override;
 
-  // Begins to read. `unread`: bytes that were read from the transport before; they are offered
-  // first, at the end of the turn.
+  // Begins to read. `unread`: what was read of the stream before; it is offered first, at the end
+  // of this turn.
   void Start(base::Buffer unread = {});
   // The connection breaks (OnGone, kTimeout) when nothing came, or nothing of what waits could be
   // sent, for so long from now. None: never. Not from within one of its own callbacks.
@@ -94,6 +94,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   void Gone(base::Code code, int error);
   void OnTime();
   void Offer();
+  void OfferFirst();
 
   EventLoop* loop_;
   std::unique_ptr<Transport> transport_;
@@ -101,6 +102,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   base::Buffer in_, out_;
   uint64_t sent_ = 0;
   uint64_t received_ = 0;
+  bool offer_ = false;  // what was there at the start was not offered yet
   bool paused_ = false;
   bool ended_ = false;
   bool end_ahead_ = false;  // told
@@ -108,7 +110,6 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool closed_ = false;
   bool shut_ = false;     // our end was said
   bool blocked_ = false;  // the system took less than it was given
-  bool offers_ = false;   // bytes that were there at the start are to be offered
   std::optional<base::Duration> read_timeout_, write_timeout_;
   base::TimePoint last_read_{}, last_written_{};
   std::unique_ptr<Timer> timer_;  // only with a timeout

@@ -48,6 +48,85 @@ class ConnectionTest : public testing::Test {
   std::unique_ptr<Connection> connection_;
 };
 
+// --- what was read before it began ---
+
+class ConnectionStartTest : public ConnectionTest {
+ protected:
+  void Begin(std::string_view unread) {
+    auto [near, far] = MemoryTransport::Pair(&loop_);
+    near_ = near.get();
+    far_ = std::move(far);
+    connection_ = std::make_unique<Connection>(&loop_, std::move(near), &owner_);
+    connection_->Start(base::Buffer::Copy(unread));
+  }
+};
+
+TEST_F(ConnectionStartTest, WhatWasReadBeforeIsOfferedFirstAndNotInsideStart) {
+  Begin("early ");
+  EXPECT_EQ(owner_.offers, 0);
+  far_->Send("late");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.got, "early late");
+  EXPECT_EQ(connection_->received(), 10u);
+}
+
+TEST_F(ConnectionStartTest, WithNothingReadBeforeNothingIsOffered) {
+  Begin("");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.offers, 0);
+}
+
+TEST_F(ConnectionStartTest, WhatTheOwnerLeavesOfItStaysInFront) {
+  owner_.take_at_most = 2;
+  Begin("abc");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.got, "ab");
+  far_->Send("d");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.got, "abcd");
+}
+
+TEST_F(ConnectionStartTest, AnAnswerToItGoesOutInTheSameTurn) {
+  owner_.on_bytes = [&](base::Buffer*) { Write("answer"); };
+  Begin("x");
+  loop_.Poll();
+  EXPECT_EQ(far_->TakeAll(), "answer");
+}
+
+TEST_F(ConnectionStartTest, PausedItWaitsForResume) {
+  Begin("early");
+  connection_->PauseReading();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.offers, 0);
+  connection_->ResumeReading();
+  EXPECT_EQ(owner_.got, "early");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.offers, 1);
+}
+
+TEST_F(ConnectionStartTest, ClosedAtOnceNothingIsOffered) {
+  Begin("early");
+  connection_->Close();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.told(), 0);
+}
+
+TEST_F(ConnectionStartTest, TheOwnerMayCloseItInTheOffer) {
+  owner_.on_bytes = [&](base::Buffer*) { connection_->Close(); };
+  Begin("early");
+  Settle(&loop_);
+  EXPECT_EQ(owner_.offers, 1);
+  EXPECT_TRUE(far_->peer_ended());
+}
+
+TEST_F(ConnectionStartTest, TheEndOfTheStreamIsToldBehindIt) {
+  owner_.on_end = [&] { EXPECT_EQ(owner_.got, "early"); };
+  Begin("early");
+  far_->ShutdownWrite();
+  Settle(&loop_);
+  EXPECT_EQ(owner_.ends, 1);
+}
+
 TEST_F(ConnectionTest, TheWritesOfATurnGoOutInOneCall) {
   Open();
   loop_.Post([&] {
