@@ -11,7 +11,7 @@ std::unique_ptr<Session> MakeSession(net::EventLoop* loop, const Options& option
                                      SessionOwner* owner, Opened opened, const Spoken& spoken,
                                      MuxMetrics* metrics) {
   if (spoken.wire == Wire::kMux) {
-    return std::make_unique<MuxSession>(loop, options, owner, std::move(opened), spoken, metrics);
+    return std::make_unique<MuxSession>(loop, options, owner, std::move(opened), spoken, *metrics);
   }
   return std::make_unique<ThriftSession>(loop, options, owner, std::move(opened.transport), spoken);
 }

@@ -34,7 +34,7 @@ uint32_t FrameBytes(const Options& options) {
 }  // namespace
 
 MuxSession::MuxSession(net::EventLoop* loop, const Options& options, SessionOwner* owner,
-                       Opened opened, const Spoken& spoken, MuxMetrics* metrics)
+                       Opened opened, const Spoken& spoken, const MuxMetrics& metrics)
     : Session(loop->Now()),
       loop_(loop),
       options_(options),
@@ -47,15 +47,15 @@ MuxSession::MuxSession(net::EventLoop* loop, const Options& options, SessionOwne
       connection_(loop, std::move(opened.transport), this),
       frames_(FrameBytes(options)),
       joiner_(BoundsOf(options)),
-      calls_(this, metrics),
+      calls_(this, &metrics_),
       timer_(loop, [this] { OnTimer(); }),
       pump_(loop, [this] { Pump(); }) {
   splitter_.set_piece(terms_.framer);
-  metrics_->sessions->Add(1);
+  metrics_.sessions->Add(1);
 }
 
 MuxSession::~MuxSession() {
-  if (!std::exchange(dead_, true)) metrics_->sessions->Add(-1);
+  if (!std::exchange(dead_, true)) metrics_.sessions->Add(-1);
   const base::Status why(base::Code::kInternal, "shutting down");
   while (!collecting_.empty()) {
     TakeBack(collecting_.back().get())->Fail(call::Step::kDispatch, why);
@@ -113,7 +113,7 @@ void MuxSession::Pump() {
   if (dead_ || splitter_.empty()) return;
   const uint64_t before = splitter_.fragments();
   while (!splitter_.empty() && connection_.unsent() < kPumpBytes) WritePiece();
-  metrics_->fragments_sent->Add(splitter_.fragments() - before);
+  metrics_.fragments_sent->Add(splitter_.fragments() - before);
   loop_->AtTurnEnd(this);
 }
 
@@ -340,7 +340,7 @@ void MuxSession::Die() {
   timer_.Cancel();
   pump_.Cancel();
   connection_.Close();
-  metrics_->sessions->Add(-1);
+  metrics_.sessions->Add(-1);
   owner_->OnDead(this);
 }
 

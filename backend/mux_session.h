@@ -44,7 +44,7 @@ class MuxSession final : public Session,
                          private Collecting::Owner {
  public:
   MuxSession(net::EventLoop* loop, const Options& options, SessionOwner* owner, Opened opened,
-             const Spoken& spoken, MuxMetrics* metrics);
+             const Spoken& spoken, const MuxMetrics& metrics);
   ~MuxSession() override;
   void Start() override;
 
@@ -148,7 +148,7 @@ class MuxSession final : public Session,
   SessionOwner* owner_;
   Spoken spoken_;
   MuxTerms terms_;
-  MuxMetrics* metrics_;
+  MuxMetrics metrics_;  // its own: it may outlive its pool until the end of the turn
   size_t places_;
   base::Buffer unread_;  // until it starts
   net::Connection connection_;

@@ -30,7 +30,7 @@ void MuxSession::Control(Type type, uint32_t tag, std::string_view body) {
 }
 
 void MuxSession::Discard(uint32_t tag, std::string_view why) {
-  metrics_->discards->Add();
+  metrics_.discards->Add();
   std::string body;
   mux::EncodeDiscarded({tag, why}, &body);
   connection_.Write(
@@ -42,7 +42,7 @@ void MuxSession::Discard(uint32_t tag, std::string_view why) {
 
 // A server from before Tdispatch says so to the first one.
 void MuxSession::OnRerr(const mux::Frame& frame) {
-  metrics_->rerrs->Add();
+  metrics_.rerrs->Add();
   if (frame.tag == mux::kControlTag) return OnPong();  // it knows no Tping, but is there
   Entry* e = calls_.Find(frame.tag);
   if (!e) return;
@@ -52,7 +52,7 @@ void MuxSession::OnRerr(const mux::Frame& frame) {
   const bool turn = !e->old && !known_ && !terms_.negotiated;
   Free(e);
   if (turn) {
-    if (!std::exchange(old_, true)) metrics_->old_servers->Add();
+    if (!std::exchange(old_, true)) metrics_.old_servers->Add();
     return Dispatch(call);
   }
   owner_->OnLetGo(false);
@@ -77,7 +77,7 @@ void MuxSession::OnRdiscarded(uint32_t tag) {
 // --- the backend goes, or would rest ---
 
 void MuxSession::OnTdrain(uint32_t tag) {
-  metrics_->drains->Add();
+  metrics_.drains->Add();
   rdrain_ = tag;
   Leave();
   ReturnUnsent();
@@ -113,7 +113,7 @@ void MuxSession::OnTlease(base::Buffer body) {
     return LoseBad("a Tlease that cannot be read");
   }
   if (!howmuch) return;  // in units that nobody knows
-  metrics_->leases->Add();
+  metrics_.leases->Add();
   set_lease_end(loop_->Now() + *howmuch);
   owner_->OnLease(this);
 }
@@ -121,7 +121,7 @@ void MuxSession::OnTlease(base::Buffer body) {
 // --- is it there? ---
 
 void MuxSession::Ping() {
-  metrics_->pings->Add();
+  metrics_.pings->Add();
   connection_.Write(base::Buffer::Copy(mux::ShowMessage(Type::kTping, mux::kControlTag)));
   loop_->AtTurnEnd(this);
   pinging_ = true;
@@ -136,7 +136,7 @@ void MuxSession::Ping() {
 void MuxSession::OnPong() {
   if (!std::exchange(pinging_, false)) return;
   const auto took = duration_cast<microseconds>(loop_->Now() - pinged_);
-  metrics_->ping_latency->Record(static_cast<uint64_t>(took.count()));
+  metrics_.ping_latency->Record(static_cast<uint64_t>(took.count()));
   ArmBy(pinged_ + options_.ping_interval);
   // Had there been answers to what was cut short before it, they would have come.
   std::vector<uint32_t> later;

@@ -77,7 +77,7 @@ void MuxSession::OnAnswer(mux::Frame* frame) {
 bool MuxSession::Join(Entry* entry, mux::Frame* frame) {
   const uint32_t tag = entry->tag;
   if (!frame->more && !joiner_.Has(tag)) return true;
-  metrics_->fragments_received->Add();
+  metrics_.fragments_received->Add();
   const uint64_t all = pieces_[tag] += frame->body.size();
   if (all > uint64_t{options_.max_frame_bytes} + mux::kMaxHeaderBytes) {
     call::Call* call = entry->call;
@@ -113,7 +113,7 @@ void MuxSession::OnReply(Entry* entry, Type type, base::Buffer body) {
   Free(entry);
   if (why) return LoseOne(call, why);
   if (!reply.nacked()) return EndWith(call, std::move(reply));
-  metrics_->nacks->Add();
+  metrics_.nacks->Add();
   OnCallOver();
   owner_->OnNacked(call, base::Status(base::Code::kRefused, Where() + " nacked the call"));
 }
@@ -131,7 +131,7 @@ void MuxSession::EndWith(call::Call* call, MuxReply reply) {
   OnCallOver();
   if (call->oneway()) return call->OnewayDone();
   if (reply.status == mux::ReplyStatus::kNack) {
-    metrics_->nacks->Add();
+    metrics_.nacks->Add();
     return call->Fail(call::Step::kReply,
                       base::Status(base::Code::kUnavailable,
                                    Where() + " nacked the call and says not to send it again"));

@@ -93,7 +93,7 @@ void MuxSession::CheckPing() {
     ping_due_ = now + options_.ping_timeout;
     return;
   }
-  metrics_->ping_timeouts->Add();
+  metrics_.ping_timeouts->Add();
   Lose(call::Step::kReply,
        base::Status(base::Code::kTimeout,
                     Where() + " did not answer a ping within " + Within(options_.ping_timeout)));

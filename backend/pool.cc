@@ -51,6 +51,7 @@ Pool::Pool(net::EventLoop* loop, const Options& options, net::Connector* connect
       idle_timer_(loop, [this] { CloseIdle(); }) {}
 
 Pool::~Pool() {
+  ending_ = true;
   while (call::Call* call = waiters_.Pop()) {
     metrics_->waiters->Add(-1);
     call->holder = nullptr;
@@ -253,6 +254,7 @@ void Pool::OnDead(Session* session) {
   metrics_->connections->Add(-1);
   CountBytes(session);
   loop_->DeleteLater(std::unique_ptr<Session>(session));
+  if (ending_) return;
   if (retired_) {
     if (sessions_.empty()) Empty();
     return;
@@ -268,7 +270,7 @@ void Pool::OnLeaving(Session* session) {
   ++leaving_;
   if (retired_) return;
   const bool last = session->busy() && standing() + openings_.size() == 0;
-  if (last || (!waiters_.empty() && Short() && !Full())) Open(protocol_);
+  if ((last || (!waiters_.empty() && Short())) && !Full()) Open(protocol_);
 }
 
 void Pool::OnReturned(call::Call* call) {

@@ -174,6 +174,7 @@ class Pool final : private SessionOwner,
   uint32_t generation_ = 0;
   call::Queue waiters_;
   bool retired_ = false;
+  bool ending_ = false;  // it is being destroyed
   net::Timer idle_timer_;
 };
 

@@ -30,7 +30,7 @@ TEST_F(MuxBodyTest, ItIsSentWhenItIsWholeAndIsLikeOthersThen) {
   EXPECT_EQ(Frame(ReadDispatch(sent[0].body).payload), call.all);
   EXPECT_FALSE(call.call.streamed) << "it may be sent again";
   EXPECT_EQ(call.call.request_body.sink, nullptr);
-  Say(Ok(2, Answer("m", 9)));
+  Say(Ok(2, Good("m", 9)));
   EXPECT_EQ(call.call.end(), End::kReplied);
   EXPECT_FALSE(session_->busy());
 }
@@ -63,7 +63,7 @@ TEST_F(MuxBodyTest, OthersGoMeanwhile) {
   TestCall small;
   EXPECT_TRUE(session_->Speaks(small.call));
   EXPECT_EQ(SendOne(small).tag, 2u);
-  Say(Ok(2, Answer()));
+  Say(Ok(2, Good()));
   EXPECT_EQ(small.end(), End::kReplied);
 }
 

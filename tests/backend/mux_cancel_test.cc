@@ -43,7 +43,7 @@ TEST_F(MuxCancelTest, ACallThatIsLetGoOfIsDiscardedAndItsTagStaysTaken) {
 
 TEST_F(MuxCancelTest, ALateReplyFreesTheTagAndIsAStray) {
   for (const std::string& late :
-       {Ok(2, Answer()), Nack(2), Piece(2, "x", true) + Piece(2, "y", false)}) {
+       {Ok(2, Good()), Nack(2), Piece(2, "x", true) + Piece(2, "y", false)}) {
     Open();
     TestCall call;
     Send(call);
@@ -87,7 +87,7 @@ TEST_F(MuxCancelTest, AnAttemptThatTakesTooLongIsDiscardedAndLostAloneWithAFailu
   Advance(milliseconds(60));
   Send(other);
   Read();
-  Say(Ok(2, Answer()));
+  Say(Ok(2, Good()));
   Advance(milliseconds(40));
   ExpectDiscard(Read(), 3, "it ran out of time");
   EXPECT_EQ(early.end(), End::kReplied);
@@ -97,7 +97,7 @@ TEST_F(MuxCancelTest, AnAttemptThatTakesTooLongIsDiscardedAndLostAloneWithAFailu
   EXPECT_TRUE(owner_.left);
   EXPECT_EQ(owner_.failures, 1);
   EXPECT_FALSE(Dead());
-  Say(Ok(4, Answer()));
+  Say(Ok(4, Good()));
   EXPECT_EQ(other.end(), End::kReplied);
 }
 
@@ -122,7 +122,7 @@ TEST_F(MuxCancelTest, AReplyInPiecesIsForgottenWithItsCall) {
   Say(Piece(2, std::string(1000, 'x'), true));
   call.call.Cancel();
   Settle(&loop_);
-  Say(Piece(2, "more", true) + mux::ShowMessage(Type::kRdiscarded, 2) + Ok(3, Answer("m", 3)));
+  Say(Piece(2, "more", true) + mux::ShowMessage(Type::kRdiscarded, 2) + Ok(3, Good("m", 3)));
   EXPECT_EQ(Gauge("tags_in_use"), 0);
   EXPECT_EQ(other.end(), End::kReplied);
 }
@@ -200,7 +200,7 @@ TEST_F(MuxCancelTest, ABackendThatAnswersBeforeItHasAllGetsNoMoreOfIt) {
   char some[1500];
   far_->Read(some, sizeof some);
   Settle(&loop_);
-  far_->Send(Ok(2, Answer("m", 1)));
+  far_->Send(Ok(2, Good("m", 1)));
   Settle(&loop_);
   EXPECT_EQ(call.end(), End::kReplied) << call.failure();
   EXPECT_EQ(Count("discards"), 1u);
@@ -222,7 +222,7 @@ TEST_F(MuxCancelTest, WhereDiscardsAreNeverAnsweredTheSessionEndsWithTheCallsItH
   EXPECT_EQ(owner_.leaving, 1);
   Read();
   EXPECT_FALSE(Dead());
-  Say(Ok(2, Answer("m", 1)));
+  Say(Ok(2, Good("m", 1)));
   EXPECT_EQ(live.end(), End::kReplied);
   EXPECT_TRUE(Dead());
   EXPECT_EQ(owner_.failures, 0);
@@ -252,7 +252,7 @@ TEST_F(MuxCancelTest, WithAnAnswerThereIsRoomAgain) {
   Send(a);
   EXPECT_FALSE(session_->HasRoom());
   const int rooms = owner_.room;
-  Say(Ok(2, Answer()));
+  Say(Ok(2, Good()));
   EXPECT_EQ(owner_.room, rooms + 1);
   EXPECT_TRUE(session_->HasRoom());
 }
@@ -263,7 +263,7 @@ TEST_F(MuxCancelTest, ACallMayCancelAnotherAsItEnds) {
   a.on_end = [&] { b.call.Cancel(); };
   Send(a);
   Send(b);
-  Say(Ok(2, Answer("m", 1)) + Ok(3, Answer("m", 2)));
+  Say(Ok(2, Good("m", 1)) + Ok(3, Good("m", 2)));
   EXPECT_EQ(b.end(), End::kCancelled);
   EXPECT_EQ(owner_.stray, 1);
 }

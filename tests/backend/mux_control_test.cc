@@ -65,7 +65,7 @@ TEST_F(MuxPingTest, RepliesAreNoAnswerToAPing) {
   TestCall call;
   Send(call);
   Advance(seconds(3));
-  Say(Ok(2, Answer()) + mux::ShowMessage(Type::kRping, 7));
+  Say(Ok(2, Good()) + mux::ShowMessage(Type::kRping, 7));
   EXPECT_EQ(call.end(), End::kReplied);
   Advance(seconds(1));
   EXPECT_TRUE(Dead());
@@ -76,7 +76,7 @@ TEST_F(MuxPingTest, AnAnswerBehindALargeReplyIsWaitedFor) {
   TestCall call("m", 1);
   Send(call);
   Read();
-  const std::string reply = Ok(2, Answer("m", 1, StringBody(100'000)));
+  const std::string reply = Ok(2, Good("m", 1, StringBody(100'000)));
   for (size_t at = 0; at < reply.size(); at += 20'000) {
     Advance(seconds(3));
     Say(reply.substr(at, 20'000));
@@ -93,7 +93,7 @@ TEST_F(MuxPingTest, AReplyThatStopsInTheMiddleHoldsADeadSessionNoLonger) {
   TestCall call("m", 1);
   Send(call);
   Advance(seconds(1));
-  Say(Ok(2, Answer("m", 1, StringBody(100'000))).substr(0, 50'000));
+  Say(Ok(2, Good("m", 1, StringBody(100'000))).substr(0, 50'000));
   Advance(seconds(3));
   EXPECT_FALSE(Dead());
   Advance(seconds(4));
@@ -154,7 +154,7 @@ TEST_F(MuxControlTest, ATpingIsAnsweredAtOnceUnderItsTagAlsoBetweenPieces) {
   TestCall call("m", 1);
   Send(call);
   Read();
-  const std::string whole = ReplyBody(ReplyStatus::kOk, Answer("m", 1));
+  const std::string whole = ReplyBody(ReplyStatus::kOk, Good("m", 1));
   for (uint32_t tag : {0u, 1u, 2u, 0x7fffffu}) {
     Say(Piece(2, {}, true) + mux::ShowMessage(Type::kTping, tag));
     ExpectOne(Type::kRping, tag);
@@ -176,10 +176,10 @@ TEST_F(MuxControlTest, WithTdrainItTakesNoCallsFinishesThoseItHasAndEnds) {
   EXPECT_EQ(owner_.leaving, 1);
   EXPECT_FALSE(session_->HasRoom());
   EXPECT_EQ(Count("drains"), 1u);
-  Say(Ok(2, Answer("m", 1)));
+  Say(Ok(2, Good("m", 1)));
   EXPECT_EQ(a.end(), End::kReplied);
   EXPECT_FALSE(Dead());
-  Say(Ok(3, Answer("m", 2)));
+  Say(Ok(3, Good("m", 2)));
   EXPECT_EQ(b.end(), End::kReplied);
   EXPECT_TRUE(Dead());
   EXPECT_EQ(owner_.lost + owner_.failures, 0);
@@ -228,7 +228,7 @@ TEST_F(MuxControlTest, AtTdrainWhatHasNotBegunToLeaveGoesElsewhere) {
   auto sent = Read();
   EXPECT_EQ(sent.back().type, Type::kRdrain) << "behind all that was begun";
   EXPECT_FALSE(sent[sent.size() - 2].more);
-  Say(Ok(2, Answer("m", 1)));
+  Say(Ok(2, Good("m", 1)));
   EXPECT_EQ(first.end(), End::kReplied);
   EXPECT_TRUE(Dead());
 }
@@ -315,7 +315,7 @@ TEST_F(MuxControlTest, WhatAServerMayNotSendIsAnsweredWithRerrAndTheSessionGoesO
     EXPECT_TRUE(Read().empty()) << mux::TypeName(type);
   }
   EXPECT_FALSE(Dead());
-  Say(Ok(2, Answer()));
+  Say(Ok(2, Good()));
   EXPECT_EQ(call.end(), End::kReplied);
 }
 
@@ -397,7 +397,7 @@ TEST_F(MuxOldServerTest, WhenTheFirstTdispatchIsAnsweredByRerrTreqIsSentFromThen
   EXPECT_EQ(sent[0].tag, 2u);
   EXPECT_EQ(sent[0].body, std::string("\2\1\x18", 3) + base::ShowTrace(trace).substr(0, 24) +
                               std::string("\2\1\6", 3) + Message(MessageType::kCall, "m", 1));
-  Say(Rreq(2, ReplyStatus::kOk, Answer("m", 1)));
+  Say(Rreq(2, ReplyStatus::kOk, Good("m", 1)));
   EXPECT_EQ(call.end(), End::kReplied) << call.failure();
   EXPECT_EQ(SendOne(second).type, Type::kTreq);
   Say(Rreq(2, ReplyStatus::kError, "text"));
@@ -418,7 +418,7 @@ TEST_F(MuxOldServerTest, CallsOnTheirWayAtThatTimeAreSentAgainToo) {
     EXPECT_EQ(m.type, Type::kTreq);
     EXPECT_EQ(m.body[0], '\0') << "there is no trace";
   }
-  Say(Rreq(2, ReplyStatus::kOk, Answer("m", 1)) + Rreq(3, ReplyStatus::kNack, ""));
+  Say(Rreq(2, ReplyStatus::kOk, Good("m", 1)) + Rreq(3, ReplyStatus::kNack, ""));
   EXPECT_EQ(a.end(), End::kReplied);
   EXPECT_EQ(owner_.nacked, 1);
 }
@@ -440,7 +440,7 @@ TEST_F(MuxOldServerTest, AServerThatNegotiatedOrHasAnsweredATdispatchIsNotOld) {
     TestCall good("m", 1), bad("m", 2);
     if (!negotiated) {
       Send(good);
-      Say(Ok(2, Answer("m", 1)));
+      Say(Ok(2, Good("m", 1)));
     }
     Send(bad);
     Say(mux::ShowMessage(Type::kOldRerr, 2, "?"));

@@ -43,7 +43,7 @@ class MuxSessionTest : public testing::Test {
     Opened opened{std::move(near), base::Buffer::Copy(unread), terms};
     session_ = std::make_unique<MuxSession>(
         &loop_, options_, &owner_, std::move(opened),
-        Spoken::By(options_, Protocol::kBinary, false, Wire::kMux), &metrics_);
+        Spoken::By(options_, Protocol::kBinary, false, Wire::kMux), metrics_);
     session_->Start();
     Settle(&loop_);
   }

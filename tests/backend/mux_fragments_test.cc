@@ -33,7 +33,7 @@ TEST_F(MuxFragmentsTest, ARequestGoesInPiecesOfTheSizeThatTheBackendWants) {
       EXPECT_EQ(sent[i].more, i + 1 < sent.size());
       EXPECT_LE(sent[i].body.size(), framer);
     }
-    Say(Ok(2, Answer("m", 1)));
+    Say(Ok(2, Good("m", 1)));
     EXPECT_EQ(call.end(), End::kReplied);
   }
   EXPECT_GT(Count("fragments_sent"), 500u);
@@ -109,8 +109,7 @@ TEST_F(MuxFragmentsTest, WithTheConnectionACallThatWaitsForItsFirstPieceHasNotLe
 // --- replies ---
 
 TEST_F(MuxFragmentsTest, AReplyIsPutTogetherWhereverItWasCut) {
-  const std::string whole =
-      ReplyBody(ReplyStatus::kOk, Answer("m", 1, StringBody(40)), {{"k", "v"}});
+  const std::string whole = ReplyBody(ReplyStatus::kOk, Good("m", 1, StringBody(40)), {{"k", "v"}});
   for (size_t cut = 0; cut <= whole.size(); cut++) {
     Open();
     TestCall call("m", 1);
@@ -131,7 +130,7 @@ TEST_F(MuxFragmentsTest, PiecesOfManyRepliesComeMixed) {
     calls.push_back(std::make_unique<TestCall>("m", i));
     Send(*calls.back());
     rest.push_back(
-        ReplyBody(ReplyStatus::kOk, Answer("m", static_cast<int32_t>(i), StringBody(1000 + i))));
+        ReplyBody(ReplyStatus::kOk, Good("m", static_cast<int32_t>(i), StringBody(1000 + i))));
   }
   for (size_t round = 0; round < 10; round++) {
     std::string bytes;
@@ -177,7 +176,7 @@ TEST_F(MuxFragmentsTest, AReplyInPiecesThatNeverEndLosesItsCallAlone) {
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].type, Type::kTdiscarded);
   EXPECT_LT(base::Block::BytesOnThread(), 1u << 20);
-  Say(Piece(2, "end", false) + Ok(3, Answer("m", 3)));
+  Say(Piece(2, "end", false) + Ok(3, Good("m", 3)));
   EXPECT_EQ(other.end(), End::kReplied);
   EXPECT_EQ(Gauge("tags_in_use"), 0);
 }
@@ -213,7 +212,7 @@ TEST_F(MuxFragmentsTest, WhenMemoryIsShortTheLargestReplyInPiecesGivesWay) {
   EXPECT_FALSE(Dead());
   EXPECT_EQ(small.end(), End::kOpen);
   ASSERT_EQ(Read().size(), 1u) << "a Tdiscarded";
-  const std::string rest = Answer("m", 2).substr(0, 0);
+  const std::string rest = Good("m", 2).substr(0, 0);
   Say(Piece(3, rest, false));
   EXPECT_TRUE(small.call.ended());
 }
@@ -225,7 +224,7 @@ TEST_F(MuxFragmentsTest, ALargeReplyInOnePieceIsDroppedAsItComes) {
   Send(large);
   Send(other);
   Read();
-  const std::string reply = Ok(2, Answer("m", 1, StringBody(12'000'000)));
+  const std::string reply = Ok(2, Good("m", 1, StringBody(12'000'000)));
   for (size_t at = 0; at < reply.size(); at += 100'000) {
     Say(reply.substr(at, 100'000));
     EXPECT_LT(base::Block::BytesOnThread(), options_.max_buffered_bytes + 1'000'000);
@@ -234,7 +233,7 @@ TEST_F(MuxFragmentsTest, ALargeReplyInOnePieceIsDroppedAsItComes) {
   EXPECT_EQ(large.call.failed_code, base::Code::kRefused);
   EXPECT_FALSE(Dead());
   EXPECT_EQ(Gauge("tags_in_use"), 1) << "its end frees the tag";
-  Say(Ok(3, Answer("m", 2)));
+  Say(Ok(3, Good("m", 2)));
   EXPECT_EQ(other.end(), End::kReplied) << other.failure();
 }
 

@@ -20,7 +20,7 @@ TEST_F(MuxSessionTest, ACallIsATdispatchAndItsAnswerIsTheReply) {
     EXPECT_EQ(dispatch.payload,
               Message(MessageType::kCall, "userService:addUser", 7, "payload", protocol))
         << "the caller's seqid stays";
-    const std::string reply = Answer("addUser", 7, kVoidBody, protocol);
+    const std::string reply = Good("addUser", 7, kVoidBody, protocol);
     Say(Ok(2, reply));
     ASSERT_EQ(call.end(), End::kReplied) << call.failure();
     EXPECT_EQ(call.reply(), Frame(reply));
@@ -37,7 +37,7 @@ TEST_F(MuxSessionTest, BothProtocolsShareASession) {
   Send(binary);
   EXPECT_TRUE(session_->Speaks(compact.call));
   Send(compact);
-  Say(Ok(3, Answer("m", 2, kVoidBody, Protocol::kCompact)) + Ok(2, Answer("m", 1)));
+  Say(Ok(3, Good("m", 2, kVoidBody, Protocol::kCompact)) + Ok(2, Good("m", 1)));
   EXPECT_EQ(binary.end(), End::kReplied);
   EXPECT_EQ(compact.end(), End::kReplied) << compact.failure();
 }
@@ -56,7 +56,7 @@ TEST_F(MuxSessionTest, CallsAreAnsweredInAnyOrder) {
   for (size_t i = 0; i < sent.size(); i++) EXPECT_EQ(sent[i].tag, i + 2);
   for (size_t i = 0; i < 100; i++) {
     const size_t at = i * 37 % 100;
-    Say(Ok(static_cast<uint32_t>(at + 2), Answer("m", static_cast<int32_t>(at))));
+    Say(Ok(static_cast<uint32_t>(at + 2), Good("m", static_cast<int32_t>(at))));
     EXPECT_EQ(calls[at]->end(), End::kReplied) << calls[at]->failure();
   }
   EXPECT_FALSE(session_->busy());
@@ -68,7 +68,7 @@ TEST_F(MuxSessionTest, TheLowestFreeTagIsTaken) {
   TestCall a("m", 1), b("m", 2), c("m", 3), d("m", 4), e("m", 5);
   for (TestCall* call : {&a, &b, &c}) Send(*call);
   Read();
-  Say(Ok(3, Answer("m", 2)) + Ok(2, Answer("m", 1)));
+  Say(Ok(3, Good("m", 2)) + Ok(2, Good("m", 1)));
   EXPECT_EQ(SendOne(d).tag, 2u);
   EXPECT_EQ(SendOne(e).tag, 3u);
 }
@@ -78,9 +78,9 @@ TEST_F(MuxSessionTest, TheCallersSeqidAndFormAreInTheReplyWhateverTheBackendWrot
   TestCall other("m", 1000), compact("m", 3, MessageType::kCall, Protocol::kCompact), old("m", 5);
   old.call.envelope.old_form = true;
   for (TestCall* call : {&other, &compact, &old}) Send(*call);
-  Say(Ok(2, Answer("m", -1)));
-  Say(Ok(3, Answer("m", 1 << 30, kVoidBody, Protocol::kCompact)));
-  Say(Ok(4, Answer("m", 5)));
+  Say(Ok(2, Good("m", -1)));
+  Say(Ok(3, Good("m", 1 << 30, kVoidBody, Protocol::kCompact)));
+  Say(Ok(4, Good("m", 5)));
   EXPECT_EQ(other.reply(), ReplyFrame("m", 1000));
   EXPECT_EQ(compact.reply(), ReplyFrame("m", 3, kVoidBody, Protocol::kCompact));
   std::string message(thrift::EnvelopeSize(Protocol::kBinary, "m", 5, true), '\0');
@@ -93,7 +93,7 @@ TEST_F(MuxSessionTest, KindsOfRepliesAreTold) {
   TestCall declared("m", 1), exception("m", 1);
   Send(declared);
   Send(exception);
-  Say(Ok(2, Answer("m", 1, kDeclaredBody)));
+  Say(Ok(2, Good("m", 1, kDeclaredBody)));
   EXPECT_EQ(declared.call.reply_kind, thrift::ReplyKind::kDeclaredException);
   Say(Ok(3, thrift::EncodeApplicationException(Protocol::kBinary, "other", 1, 6, "no")));
   EXPECT_EQ(exception.end(), End::kReplied) << "an exception may have any name";
@@ -133,7 +133,7 @@ TEST_F(MuxSessionTest, TheServiceNameIsTakenOffWhereTheBackendWantsThat) {
   Open();
   TestCall call("svc:m", 7);
   EXPECT_EQ(ReadDispatch(SendOne(call).body).payload, Message(MessageType::kCall, "m", 7));
-  Say(Ok(2, Answer("m", 7)));
+  Say(Ok(2, Good("m", 7)));
   EXPECT_EQ(call.end(), End::kReplied);
 }
 
@@ -142,7 +142,7 @@ TEST_F(MuxSessionTest, ContextsOfTheReplyAreKept) {
   TestCall call("m", 1);
   Send(call);
   const Pairs contexts{{"a", "1"}, {std::string(300, 'k'), std::string(30'000, 'v')}};
-  Say(Ok(2, Answer("m", 1), contexts));
+  Say(Ok(2, Good("m", 1), contexts));
   ASSERT_EQ(call.end(), End::kReplied) << call.failure();
   EXPECT_EQ(call.reply(), ReplyFrame("m", 1));
   EXPECT_EQ(call.call.reply_form, call::HeaderForm::kMux);
@@ -235,16 +235,16 @@ TEST_F(MuxSessionTest, ABadReplyLosesItsCallAndNoOther) {
     std::string bytes;
   };
   const std::vector<Case> cases{
-      {"a reply with another name", Ok(2, Answer("subUser"))},
+      {"a reply with another name", Ok(2, Good("subUser"))},
       {"a message that is no reply", Ok(2, Message(MessageType::kCall, "addUser", 1000))},
       {"a payload too short for its message", Ok(2, "")},
-      {"a payload too short for its message", Ok(2, Answer("addUser").substr(0, 9))},
+      {"a payload too short for its message", Ok(2, Good("addUser").substr(0, 9))},
       {"bad version", Ok(2, std::string("\xff\xff\xff\xff", 4) + std::string(20, 'x'))},
       {"an empty message", mux::ShowMessage(Type::kRdispatch, 2)},
       {"a message too short for its contexts",
        mux::ShowMessage(Type::kRdispatch, 2, std::string("\0\0\1", 3))},
       {"status", mux::ShowMessage(Type::kRdispatch, 2, std::string("\3\0\0", 3))},
-      {"a message over maxFrameBytes", Ok(2, Answer("addUser", 1000, StringBody(1000)))},
+      {"a message over maxFrameBytes", Ok(2, Good("addUser", 1000, StringBody(1000)))},
       {"", mux::ShowMessage(Type::kRreq, 2)},
   };
   for (const Case& c : cases) {
@@ -259,7 +259,7 @@ TEST_F(MuxSessionTest, ABadReplyLosesItsCallAndNoOther) {
     EXPECT_TRUE(owner_.left);
     EXPECT_EQ(owner_.failures, 1);
     EXPECT_FALSE(Dead()) << c.why;
-    Say(Ok(3, Answer()));
+    Say(Ok(3, Good()));
     EXPECT_EQ(other.end(), End::kReplied) << other.failure();
   }
 }
@@ -270,24 +270,24 @@ TEST_F(MuxSessionTest, ForAnUnframedClientAReplyHasToBeOneMessage) {
     TestCall call("m", 1);
     call.call.walked = walked;
     Send(call);
-    Say(Ok(2, Answer("m", 1) + "more"));
+    Say(Ok(2, Good("m", 1) + "more"));
     EXPECT_EQ(call.end(), walked ? End::kFailed : End::kReplied);
   }
   Open();
   TestCall call("m", 1);
   call.call.walked = true;
   Send(call);
-  Say(Ok(2, Answer("m", 9, StringBody(20))));
+  Say(Ok(2, Good("m", 9, StringBody(20))));
   EXPECT_EQ(call.reply(), ReplyFrame("m", 1, StringBody(20)));
 }
 
 TEST_F(MuxSessionTest, AnAnswerToNoCallIsDroppedAndCounted) {
   Open();
-  Say(Ok(2, Answer()) + Ok(9, "x") + Piece(5, "half", true) + Piece(5, "whole", false));
+  Say(Ok(2, Good()) + Ok(9, "x") + Piece(5, "half", true) + Piece(5, "whole", false));
   EXPECT_EQ(owner_.stray, 3);
   TestCall call;
   Send(call);
-  Say(Ok(2, Answer()));
+  Say(Ok(2, Good()));
   EXPECT_EQ(call.end(), End::kReplied);
 }
 
@@ -296,7 +296,7 @@ TEST_F(MuxSessionTest, AnAnswerToACallThatHasNotLeftLosesTheSession) {
   TestCall first("m", 1, MessageType::kCall, Protocol::kBinary, std::string(100, 'x')), second;
   Send(first);
   Send(second);
-  Say(Ok(3, Answer()));
+  Say(Ok(3, Good()));
   EXPECT_TRUE(Dead());
   EXPECT_NE(second.failure().find("a reply before the call was written"), std::string::npos)
       << second.failure();
@@ -310,8 +310,8 @@ TEST_F(MuxSessionTest, FramesMayComeByteByByte) {
   TestCall a("m", 1), b("m", 2);
   Send(a);
   Send(b);
-  const std::string whole = ReplyBody(ReplyStatus::kOk, Answer("m", 2));
-  Say(Ok(2, Answer("m", 1), {{"k", "v"}}) + Piece(3, whole.substr(0, 1), true) +
+  const std::string whole = ReplyBody(ReplyStatus::kOk, Good("m", 2));
+  Say(Ok(2, Good("m", 1), {{"k", "v"}}) + Piece(3, whole.substr(0, 1), true) +
       mux::ShowMessage(Type::kTping, 77) + Piece(3, whole.substr(1), false));
   EXPECT_EQ(a.end(), End::kReplied) << a.failure();
   EXPECT_EQ(b.reply(), ReplyFrame("m", 2));
@@ -321,7 +321,7 @@ TEST_F(MuxSessionTest, FramesMayComeByteByByte) {
 }
 
 TEST_F(MuxSessionTest, EveryOtherByteInAReplyIsSafe) {
-  const std::string good = Ok(2, Answer("m", 1), {{"key", "value"}});
+  const std::string good = Ok(2, Good("m", 1), {{"key", "value"}});
   for (size_t at = 0; at < good.size(); at++) {
     for (int flip : {1, 0x80, 0xff}) {
       Open();
@@ -367,7 +367,7 @@ TEST_F(MuxSessionTest, AOnewayIsDoneWhenItsLastByteIsWrittenAndItsTagWhenItIsAns
   EXPECT_EQ(sent[1].tag, 3u);
   Say(Ok(2, ""));
   EXPECT_EQ(owner_.stray, 0);
-  Say(Ok(3, Answer()));
+  Say(Ok(3, Good()));
   EXPECT_EQ(Gauge("tags_in_use"), 0);
   EXPECT_FALSE(session_->busy());
 }
@@ -383,7 +383,7 @@ TEST_F(MuxSessionTest, ABlockedOnewayIsDoneOnlyWhenTheConnectionTookIt) {
 
 TEST_F(MuxSessionTest, AnyOtherAnswerToAOnewayIsAStray) {
   for (const std::string& answer :
-       {Ok(2, Answer()), Nack(2), Rdispatch(2, ReplyStatus::kError, "x"),
+       {Ok(2, Good()), Nack(2), Rdispatch(2, ReplyStatus::kError, "x"),
         mux::ShowMessage(Type::kRdispatch, 2, "?"), Piece(2, "a", true) + Piece(2, "b", false)}) {
     Open();
     auto oneway = TestCall::Oneway();
@@ -444,7 +444,7 @@ TEST_F(MuxSessionTest, AnEndInTheMiddleOfAReplySaysSo) {
   Open();
   TestCall call;
   Send(call);
-  Say(Ok(2, Answer()).substr(0, 12));
+  Say(Ok(2, Good()).substr(0, 12));
   far_->Close(false);
   Settle(&loop_);
   EXPECT_NE(call.failure().find("closed the connection in mid-reply"), std::string::npos);

@@ -109,9 +109,9 @@ inline std::string Tlease(int64_t ms) {
   return mux::ShowMessage(mux::Type::kTlease, mux::kMarkerTag, body);
 }
 // A good reply, without a length.
-inline std::string Answer(std::string_view name = "addUser", int32_t seqid = 1000,
-                          std::string_view body = tests::kVoidBody,
-                          thrift::Protocol protocol = thrift::Protocol::kBinary) {
+inline std::string Good(std::string_view name = "addUser", int32_t seqid = 1000,
+                        std::string_view body = tests::kVoidBody,
+                        thrift::Protocol protocol = thrift::Protocol::kBinary) {
   return tests::Message(thrift::MessageType::kReply, name, seqid, body, protocol);
 }
 // A result of a string of `n` bytes.
