@@ -185,7 +185,7 @@ void MuxSession::OnInit(const mux::Frame& frame, std::string_view body) {
 void MuxSession::OnDispatch(mux::Frame* frame) {
   const uint32_t tag = frame->tag;
   const bool old = frame->type == Type::kTreq;
-  if (calls_.Find(tag)) return OnDuplicate(tag);
+  if (calls_.Find(tag) || joiner_.Has(tag)) return OnDuplicate(tag);
   if (draining_ == Draining::kAgreed) return Nack(tag, old, false);
   auto call = server_->TakeCall();
   const auto found = reader_.Take(frame, options(), call.get());
@@ -296,13 +296,16 @@ void MuxSession::OnEnded(call::Call* call) {
   const uint32_t tag = call->tag;
   Answer(tag, dispatch);
   Finish(tag);
-  if (!in_bytes_) {
-    if (Unsent() > options().max_connection_bytes && !connection_.paused()) {
-      connection_.PauseReading();
-    }
-    Watch();
-    CloseIfDone();
+  const bool over = Unsent() > options().max_connection_bytes;
+  if (over && server_->full()) {
+    // The replies to what it has asked for come whether it takes them or not.
+    over_ = true;
+    server_->loop()->AtTurnEnd(this);
   }
+  if (in_bytes_) return;
+  if (over && !connection_.paused()) connection_.PauseReading();
+  Watch();
+  CloseIfDone();
 }
 
 void MuxSession::Answer(uint32_t tag, Dispatch* dispatch) {
@@ -397,6 +400,10 @@ void MuxSession::Pump() {
 
 void MuxSession::OnTurnEnd() {
   if (removed_ || connection_.closed()) return;
+  if (std::exchange(over_, false) && Unsent() > options().max_connection_bytes) {
+    server_->CountBadBytes(connection_.peer(), "takes no replies, and memory is short");
+    return Abandon();
+  }
   const uint64_t before = splitter_.fragments();
   Pump();
   server_->mux().fragments_sent->Add(splitter_.fragments() - before);

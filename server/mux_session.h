@@ -120,6 +120,7 @@ class MuxSession final : public Session,
   enum class Draining : uint8_t { kNo, kAsked, kAgreed } draining_ = Draining::kNo;
   bool bad_ = false;  // nothing more is read: it closes after the calls in flight
   bool removed_ = false;
+  bool over_ = false;      // its replies fill the memory: it is closed unless it takes them now
   bool in_bytes_ = false;  // inside OnBytes
   bool partial_ = false;   // the unread bytes are no whole message
   uint64_t served_ = 0;

@@ -202,6 +202,24 @@ TEST_F(MuxLifeTest, AClientThatTakesNoRepliesIsReadNoMoreAndThenClosed) {
   EXPECT_EQ(server_->connections(), 0u);
 }
 
+TEST_F(MuxLifeTest, RepliesThatItDoesNotTakeDoNotFillTheMemory) {
+  options_.max_connection_bytes = 100'000;
+  options_.max_buffered_bytes = 2'000'000;
+  Client& client = Init({}, 16 * 1024);
+  std::string bytes;
+  for (uint32_t tag = 2; tag < 302; tag++) bytes += Tdispatch(tag, Get());
+  SendAll(client, bytes);
+  size_t most = 0;
+  while (!handler_.open.empty() && server_->connections() > 0) {
+    tests::FakeHandler::Reply(handler_.Take(), std::string(100'000, 'x'));
+    Settle(&loop_);
+    most = std::max(most, base::Block::BytesOnThread());
+  }
+  EXPECT_EQ(server_->connections(), 0u);
+  EXPECT_LT(most, 3'000'000u);
+  EXPECT_GT(handler_.cancelled, 100);
+}
+
 TEST_F(MuxLifeTest, WhileAClientTakesItsRepliesLateItIsReadAgain) {
   options_.max_connection_bytes = 100'000;
   handler_.at_once = [](call::Call* call) {
