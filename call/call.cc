@@ -74,6 +74,7 @@ void Call::ReplyError(base::Buffer payload) {
 void Call::Fail(Step at, const base::Status& status) {
   failed_step = at;
   failed_code = status.code();
+  reply_header_bytes.Clear();  // of a reply that broke off
   failure = std::string("trestle: ") + StepName(at);
   if (logical) failure += ": " + *logical;
   if (concrete) failure += ": " + *concrete;
@@ -105,6 +106,7 @@ void Call::Reset() {
   DropHeader();
   header_form = reply_form = HeaderForm::kNone;
   with_header = false;
+  theader_flags = 0;
   deadline.reset();
   hops = 0;
   dest.clear();

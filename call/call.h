@@ -94,8 +94,9 @@ class Call {
   // Kept after the naming only when a backend may want it.
   base::Buffer header_bytes;
   HeaderForm header_form = HeaderForm::kNone;
-  MaybeHeaders header;       // what the client sent beside, until the call is named
-  bool with_header = false;  // it came with a header (TTwitter, THeader), so its reply has one
+  MaybeHeaders header;         // what the client sent beside, until the call is named
+  bool with_header = false;    // it came with a header (TTwitter, THeader), so its reply has one
+  uint16_t theader_flags = 0;  // of that THeader: its reply's has the same
   // What goes on beside it; set when it is named.
   std::optional<base::Deadline> deadline;  // the caller's, lowered by the router's total time
   uint32_t hops = 0;  // routers that it went through, this one too; 0: not said
@@ -132,9 +133,11 @@ class Call {
 
   End end() const { return end_; }
   bool ended() const { return end_ != End::kOpen; }
-  base::Buffer reply;               // kReplied, or begun; the server session takes it
-  bool reply_is_error = false;      // kReplied by ReplyError: `reply` is a text without a length
-  base::Buffer reply_header_bytes;  // what the backend sent beside; in the form of header_bytes
+  base::Buffer reply;           // kReplied, or begun; the server session takes it
+  bool reply_is_error = false;  // kReplied by ReplyError: `reply` is a text without a length
+  // What the backend sent beside, in `reply_form`: a ResponseHeader; all of a THeader from its
+  // magic to its payload; what stands before the payload of a dispatch. Empty: nothing of interest.
+  base::Buffer reply_header_bytes;
   HeaderForm reply_form = HeaderForm::kNone;
   Body reply_body;                                             // begun
   thrift::ReplyKind reply_kind = thrift::ReplyKind::kUnknown;  // kReplied

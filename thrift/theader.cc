@@ -177,17 +177,20 @@ void THeader::Clear() {
   keys.clear();
 }
 
+uint32_t THeaderSize(std::string_view fixed) {
+  return kTHeaderFixed + ReadU16(fixed.data() + 8) * kWord;
+}
+
 DecodeResult DecodeTHeader(std::string_view bytes, uint32_t frame, THeader* out, uint32_t* size) {
   out->Clear();
   if (const char* why = BadStart(bytes, frame)) return Malformed(why);
   if (bytes.size() < kTHeaderFixed) return {Outcome::kNeedMore};
-  const uint32_t words = ReadU16(bytes.data() + 8);
-  const uint32_t end = kTHeaderFixed + words * kWord;
+  const uint32_t end = THeaderSize(bytes);
   if (end > frame) return Malformed("a THeader longer than its frame");
   if (bytes.size() < end) return {Outcome::kNeedMore};
   out->flags = ReadU16(bytes.data() + 2);
   out->seqid = static_cast<int32_t>(ReadU32(bytes.data() + 4));
-  Cursor cursor(bytes.substr(kTHeaderFixed, words * kWord));
+  Cursor cursor(bytes.substr(kTHeaderFixed, end - kTHeaderFixed));
   if (!ReadProtocol(&cursor, &out->protocol) || !ReadTransforms(&cursor, &out->zlib) ||
       !ReadInfo(&cursor, &out->keys)) {
     return Malformed(cursor.why());

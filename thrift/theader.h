@@ -41,6 +41,8 @@ struct THeader {
 // value. *size is where the payload begins. Unknown transforms and protocols are malformed; unknown
 // info, which nobody can read past, ends the key/values.
 DecodeResult DecodeTHeader(std::string_view bytes, uint32_t frame, THeader* out, uint32_t* size);
+// How many bytes a header has whose first ten are given: who has it in pieces need not guess.
+uint32_t THeaderSize(std::string_view fixed);
 // Appends everything from the magic to the payload, with as little padding as there can be. False:
 // the keys are more than a header holds (1000, or 262140 bytes), and those from the first on that
 // has no room were left out.

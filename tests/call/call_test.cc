@@ -148,8 +148,18 @@ TEST_F(CallTest, ResetForgetsEverythingOfTheLastCall) {
   call_.tried[0] = 1;
   call_.tried_count = 1;
   call_.envelope.type = thrift::MessageType::kOneway;
+  call_.with_header = true;
+  call_.theader_flags = 7;
+  call_.reply_header_bytes = base::Buffer::Copy("r");
+  call_.reply_form = HeaderForm::kTHeader;
   call_.TimeOut(base::Status(base::Code::kTimeout, "x"));
+  EXPECT_TRUE(call_.reply_header_bytes.empty()) << "a failure has nothing of a backend's beside it";
+  call_.reply_header_bytes = base::Buffer::Copy("r");
   call_.Reset();
+  EXPECT_FALSE(call_.with_header);
+  EXPECT_EQ(call_.theader_flags, 0);
+  EXPECT_TRUE(call_.reply_header_bytes.empty());
+  EXPECT_EQ(call_.reply_form, HeaderForm::kNone);
   EXPECT_EQ(call_.end(), End::kOpen);
   EXPECT_FALSE(call_.ended() || call_.idempotent || call_.out_of_time || call_.oneway());
   EXPECT_FALSE(call_.header.has_value());
