@@ -1,5 +1,5 @@
 // What goes to a client, in the form that the client used: the bytes of replies, with or without a
-// length and a ResponseHeader, and the replies that the router makes itself.
+// length and a ResponseHeader or THeader, and the replies that the router makes itself.
 //
 // Lifetime, threading: pure, but for the arena that small heads are written into. Errors: none.
 #pragma once
@@ -11,7 +11,8 @@
 namespace trestle::server {
 
 // `frame`: `length:4 message`, or the first bytes of it, as in Call::reply; gives what is written.
-base::Buffer ForClient(const call::Call& call, thrift::Framing framing, base::Buffer frame,
+// A call with a header has a reply with one, and in it what the backend sent beside the message.
+base::Buffer ForClient(call::Call* call, thrift::Framing framing, base::Buffer frame,
                        base::Arena* arena);
 // `length:4 message` that tells of a failed call.
 base::Buffer FailureFrame(const call::Call& call, base::Arena* arena);

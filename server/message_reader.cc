@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "call/crossing.h"
 #include "server/decode_front.h"
+#include "thrift/lookalike.h"
+#include "thrift/theader.h"
 #include "thrift/ttwitter.h"
 
 namespace trestle::server {
@@ -16,6 +19,20 @@ constexpr uint32_t kLength = 4;  // bytes of a frame's length
 constexpr uint32_t kEnvelope = thrift::MaxEnvelopeSize(thrift::kMaxNameBytes);
 // And one byte more than a header may have, so that a longer one is known as such.
 constexpr uint32_t kHeader = thrift::kMaxHeaderBytes + 1;
+constexpr uint32_t kTHeader = thrift::kTHeaderFixed + thrift::kMaxTHeaderBytes;
+
+// Of a frame on a THeader connection: whether it has one. Two bytes behind its length tell.
+bool HasTHeader(const base::Buffer& frame) {
+  char magic[2];
+  return thrift::HeaderStart({magic, frame.CopyOut(kLength, magic, sizeof magic)});
+}
+
+DecodeResult DecodeTHeader(base::Buffer* frame, thrift::THeader* out, uint32_t* size) {
+  const uint32_t length = thrift::ReadU32(frame->Front(kLength));
+  return DecodeFront(frame, kLength, kTHeader, [&](std::string_view bytes) {
+    return thrift::DecodeTHeader(bytes, length, out, size);
+  });
+}
 
 }  // namespace
 
@@ -24,11 +41,12 @@ MessageReader::MessageReader(const Options& options, base::Arena* arena)
       hint_(options.dialect),
       max_bytes_(options.max_frame_bytes),
       threshold_(options.stream_threshold),
+      max_buffered_(options.max_buffered_bytes),
       frames_(options.max_frame_bytes) {}
 
 Outcome MessageReader::Next(base::Buffer* in) {
   if (!dialect_ && !Detect(in)) return why_.empty() ? Outcome::kNeedMore : Outcome::kMalformed;
-  return dialect_->framing == thrift::Framing::kFramed ? NextFramed(in) : NextBuffered(in);
+  return dialect_->framing == thrift::Framing::kBuffered ? NextBuffered(in) : NextFramed(in);
 }
 
 bool MessageReader::Detect(base::Buffer* in) {
@@ -42,7 +60,6 @@ bool MessageReader::Detect(base::Buffer* in) {
     if (r.outcome == Outcome::kMalformed) return Malformed(r.why);
     if (r.outcome == Outcome::kNeedMore) return false;
   }
-  if (dialect.framing == thrift::Framing::kTHeader) return Malformed("looks like THeader");
   dialect_ = dialect;
   if (dialect.framing == thrift::Framing::kBuffered) {
     buffered_ = std::make_unique<thrift::BufferedDecoder>(dialect.protocol, max_bytes_);
@@ -69,21 +86,34 @@ Outcome MessageReader::NextFramed(base::Buffer* in) {
 bool MessageReader::HeadIsHere(base::Buffer* in) {
   if (in->size() < look_at_ || in->size() <= kLength) return false;
   look_at_ = 2 * in->size();
-  uint32_t header = 0;
-  if (upgraded_) {
-    thrift::RequestHeader scratch;
-    DecodeResult r = DecodeFront(in, kLength, kHeader, [&](std::string_view bytes) {
-      scratch.Clear();
-      return thrift::DecodeRequestHeader(protocol(), bytes, &scratch, &header);
-    });
-    if (r.outcome != Outcome::kOk) return r.outcome == Outcome::kMalformed;
-  }
+  Head head{protocol()};
+  DecodeResult r = PeekHeader(in, &head);
+  if (r.outcome != Outcome::kOk) return r.outcome == Outcome::kMalformed;
+  if (head.deflated) return false;
   thrift::Envelope scratch;
-  DecodeResult r = DecodeFront(in, kLength + header, kEnvelope, [&](std::string_view bytes) {
-    return thrift::DecodeEnvelope(protocol(), bytes, &scratch);
+  r = DecodeFront(in, kLength + head.header, kEnvelope, [&](std::string_view bytes) {
+    return thrift::DecodeEnvelope(head.protocol, bytes, &scratch);
   });
-  if (r.outcome == Outcome::kNeedMore) return false;
-  return true;
+  return r.outcome != Outcome::kNeedMore;
+}
+
+DecodeResult MessageReader::PeekHeader(base::Buffer* in, Head* head) {
+  if (theader()) {
+    if (in->size() < kLength + 2) return {Outcome::kNeedMore};
+    head->protocol = ProtocolOf(*in);
+    if (!HasTHeader(*in)) return {Outcome::kOk};
+    thrift::THeader scratch;
+    DecodeResult r = DecodeTHeader(in, &scratch, &head->header);
+    head->protocol = scratch.protocol;
+    head->deflated = scratch.zlib > 0;
+    return r;
+  }
+  if (!upgraded_) return {Outcome::kOk};
+  thrift::RequestHeader scratch;
+  return DecodeFront(in, kLength, kHeader, [&](std::string_view bytes) {
+    scratch.Clear();
+    return thrift::DecodeRequestHeader(protocol(), bytes, &scratch, &head->header);
+  });
 }
 
 Outcome MessageReader::NextBuffered(base::Buffer* in) {
@@ -94,7 +124,7 @@ Outcome MessageReader::NextBuffered(base::Buffer* in) {
 }
 
 bool MessageReader::Take(call::Call* call) {
-  const bool framed = dialect_->framing == thrift::Framing::kFramed;
+  const bool framed = dialect_->framing != thrift::Framing::kBuffered;
   call->request_bytes = static_cast<uint32_t>(found_.size() + rest_);
   call->request = std::move(found_);
   call->request_body.rest = rest_;
@@ -103,7 +133,7 @@ bool MessageReader::Take(call::Call* call) {
   call->protocol = protocol();
   if (framed || upgraded_) {
     if (!framed) PutLength(&call->request, call->request.size());
-    return (!upgraded_ || TakeHeader(call)) && TakeEnvelope(kLength, call);
+    return TakeHeader(call) && TakeEnvelope(kLength, call);
   }
   // First, as it stands in one piece only without a length before it.
   if (!TakeEnvelope(0, call)) return false;
@@ -111,8 +141,13 @@ bool MessageReader::Take(call::Call* call) {
   return true;
 }
 
-// Cuts the RequestHeader off the front and gives both parts a length of their own.
 bool MessageReader::TakeHeader(call::Call* call) {
+  if (theader()) return TakeTHeader(call);
+  return !upgraded_ || TakeTTwitter(call);
+}
+
+// Cuts the RequestHeader off the front and gives both parts a length of their own.
+bool MessageReader::TakeTTwitter(call::Call* call) {
   uint32_t size = 0;
   call->header.emplace();
   DecodeResult r = DecodeFront(&call->request, kLength, kHeader, [&](std::string_view bytes) {
@@ -131,10 +166,55 @@ bool MessageReader::TakeHeader(call::Call* call) {
   return true;
 }
 
+// Cuts the THeader off the front, if there is one, and gives the message its length.
+bool MessageReader::TakeTHeader(call::Call* call) {
+  call->protocol = ProtocolOf(call->request);
+  if (!HasTHeader(call->request)) return true;
+  static thread_local thrift::THeader header;  // its list keeps its memory
+  uint32_t size = 0;
+  DecodeResult r = DecodeTHeader(&call->request, &header, &size);
+  if (r.outcome != Outcome::kOk) return Malformed(r.why);
+  if (hint_.protocol && header.protocol != *hint_.protocol) {
+    return Malformed(std::string("a THeader of ") + thrift::ProtocolName(header.protocol) +
+                     ", not " + thrift::ProtocolName(*hint_.protocol));
+  }
+  call->protocol = header.protocol;
+  call->request.TrimFront(kLength);
+  call->header_bytes = call->request.Split(size);
+  call->header_form = call::HeaderForm::kTHeader;
+  call->with_header = true;
+  call->theader_flags = header.flags;
+  call::ReadKeys(header.keys, &call->header.emplace());
+  if (header.zlib > 0 && !Inflate(header.zlib, &call->request)) return false;
+  PutLength(&call->request, call->request.size() + rest_);
+  return true;
+}
+
+// The reader of a worker takes what has come, however short memory is: that must not grow a
+// thousandfold here.
+bool MessageReader::Inflate(uint32_t times, base::Buffer* payload) {
+  if (base::Block::BytesOnThread() > max_buffered_) {
+    return Malformed("over maxBufferedBytes, and zlib to be inflated");
+  }
+  const char* why = nullptr;
+  base::Buffer plain;
+  if (!thrift::Inflate(*payload, times, max_bytes_, &plain, &why)) return Malformed(why);
+  *payload = std::move(plain);
+  return true;
+}
+
+// Of a frame without a THeader on a connection that has them.
+thrift::Protocol MessageReader::ProtocolOf(const base::Buffer& plain) const {
+  if (hint_.protocol) return *hint_.protocol;
+  char first[2];
+  const size_t n = plain.CopyOut(kLength, first, sizeof first);
+  return thrift::CompactStart({first, n}) ? thrift::Protocol::kCompact : thrift::Protocol::kBinary;
+}
+
 // The envelope stands behind the first `skip` bytes.
 bool MessageReader::TakeEnvelope(uint32_t skip, call::Call* call) {
   DecodeResult r = DecodeFront(&call->request, skip, kEnvelope, [&](std::string_view bytes) {
-    return thrift::DecodeEnvelope(protocol(), bytes, &call->envelope);
+    return thrift::DecodeEnvelope(call->protocol, bytes, &call->envelope);
   });
   if (r.outcome == Outcome::kNeedMore) return Malformed("a frame too short for its message");
   if (r.outcome != Outcome::kOk) return Malformed(r.why);

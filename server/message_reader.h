@@ -1,5 +1,10 @@
 // MessageReader: cuts the calls out of what a client writes: tells the dialect from the first
-// bytes, finds where each message ends, and reads its TTwitter header and its envelope.
+// bytes, finds where each message ends, and reads its header (TTwitter, THeader) and its envelope.
+//
+// On a connection that began with a THeader each message may have one or not, as with Apache's
+// servers: a framed message without is a call like others, in the protocol of its own bytes, and is
+// answered without. A connection that began without one has none later. What zlib deflated is held
+// until it is whole, and inflated up to the bound on frames; where memory is short it is refused.
 //
 // Lifetime: one for each client connection. Threading: that of its connection. Errors: malformed is
 // final for the connection; why() tells the reason.
@@ -33,7 +38,8 @@ class MessageReader {
 
   // From the next message on there is a TTwitter header before each.
   void Upgrade() { upgraded_ = true; }
-  bool upgraded() const { return upgraded_; }
+  // Whether a client may ask for that: once, and of THeader never.
+  bool MayUpgrade() const { return !upgraded_ && dialect_->framing != thrift::Framing::kTHeader; }
   // None before the first bytes.
   const std::optional<thrift::Dialect>& dialect() const { return dialect_; }
   const std::string& why() const { return why_; }
@@ -42,16 +48,29 @@ class MessageReader {
   bool Detect(base::Buffer* in);
   thrift::Outcome NextFramed(base::Buffer* in);
   thrift::Outcome NextBuffered(base::Buffer* in);
+  // Of a message whose header was read without being taken.
+  struct Head {
+    thrift::Protocol protocol;
+    uint32_t header = 0;  // bytes before the message
+    bool deflated = false;
+  };
   bool HeadIsHere(base::Buffer* in);
+  thrift::DecodeResult PeekHeader(base::Buffer* in, Head* head);
   bool TakeHeader(call::Call* call);
+  bool TakeTTwitter(call::Call* call);
+  bool TakeTHeader(call::Call* call);
+  bool Inflate(uint32_t times, base::Buffer* payload);
   bool TakeEnvelope(uint32_t skip, call::Call* call);
   void PutLength(base::Buffer* message, uint64_t length);
   bool Malformed(std::string why);
   thrift::Protocol protocol() const { return dialect_->protocol; }
+  thrift::Protocol ProtocolOf(const base::Buffer& plain) const;
+  bool theader() const { return dialect_->framing == thrift::Framing::kTHeader; }
 
   base::Arena* arena_;
   thrift::DialectHint hint_;
   uint32_t max_bytes_, threshold_;
+  size_t max_buffered_;
   std::optional<thrift::Dialect> dialect_;
   thrift::FrameDecoder frames_;
   std::unique_ptr<thrift::BufferedDecoder> buffered_;  // only where it is needed: it is large

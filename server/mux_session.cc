@@ -419,6 +419,7 @@ void MuxSession::OnFlushed() { OnTurnEnd(); }
 void MuxSession::OnReplyBegun(call::Call* call) {
   if (removed_ || connection_.closed()) return;
   call->reply.Compact();
+  call->reply_header_bytes.Compact();
   call->reply_body.sink = this;
   call->reply_body.source->OnBodyRoom(call);
 }

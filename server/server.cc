@@ -204,8 +204,12 @@ void Server::CountDialect(const thrift::Dialect& dialect) {
   base::Counter*& cell =
       dialects_[static_cast<size_t>(dialect.framing)][static_cast<size_t>(dialect.protocol)];
   if (!cell) {
-    cell = metrics_.scope->counter(std::string("dialects/") + thrift::FramingName(dialect.framing) +
-                                   "_" + thrift::ProtocolName(dialect.protocol));
+    std::string name = std::string("dialects/") + thrift::FramingName(dialect.framing);
+    // The messages of a THeader connection may be of both.
+    if (dialect.framing != thrift::Framing::kTHeader) {
+      name += std::string("_") + thrift::ProtocolName(dialect.protocol);
+    }
+    cell = metrics_.scope->counter(name);
   }
   cell->Add();
 }

@@ -86,7 +86,7 @@ void ThriftSession::ReadMessages(base::Buffer* in) {
     if (outcome == thrift::Outcome::kMalformed) return Bad(reader_.why());
     auto call = server_->TakeCall();
     if (!reader_.Take(call.get())) return Bad(reader_.why());
-    if (!reader_.upgraded() && call->method == thrift::kUpgradeMethod && !call->oneway()) {
+    if (reader_.MayUpgrade() && call->method == thrift::kUpgradeMethod && !call->oneway()) {
       AnswerUpgrade(std::move(call));
     } else {
       Begin(std::move(call));
@@ -239,9 +239,12 @@ void ThriftSession::KeepForItsTurn(call::Call* call) {
   const bool next = calls_.front() == call;
   if (next && !in_bytes_ && !writing_) return;
   // Let what has to wait for another call not hold on to read memory meanwhile.
-  if (!next && !calls_.front()->ended()) call->reply.Compact();
+  if (!next && !calls_.front()->ended()) {
+    call->reply.Compact();
+    call->reply_header_bytes.Compact();
+  }
   waiting_bytes_ -= call->waiting_bytes;
-  call->waiting_bytes = call->reply.size() + call->failure.size();
+  call->waiting_bytes = call->reply.size() + call->reply_header_bytes.size() + call->failure.size();
   waiting_bytes_ += call->waiting_bytes;
 }
 
@@ -288,7 +291,7 @@ void ThriftSession::WriteReply(call::Call* call) {
   base::Arena* arena = server_->loop()->arena();
   base::Buffer frame =
       call->end() == call::End::kFailed ? FailureFrame(*call, arena) : std::move(call->reply);
-  frame = ForClient(*call, reader_.dialect()->framing, std::move(frame), arena);
+  frame = ForClient(call, reader_.dialect()->framing, std::move(frame), arena);
   m.sent_bytes->Add(frame.size());
   m.response_bytes->Record(frame.size());
   connection_.Write(std::move(frame));
@@ -297,8 +300,8 @@ void ThriftSession::WriteReply(call::Call* call) {
 // The turn of a large reply has come.
 void ThriftSession::StartReply(call::Call* call) {
   waiting_bytes_ -= std::exchange(call->waiting_bytes, 0);
-  base::Buffer head = ForClient(*call, reader_.dialect()->framing, std::move(call->reply),
-                                server_->loop()->arena());
+  base::Buffer head =
+      ForClient(call, reader_.dialect()->framing, std::move(call->reply), server_->loop()->arena());
   reply_bytes_ = head.size();
   server_->metrics().sent_bytes->Add(head.size());
   connection_.Write(std::move(head));

@@ -1,4 +1,5 @@
-// ThriftSession: one client connection that speaks Thrift, plain or upgraded to TTwitter.
+// ThriftSession: one client connection that speaks Thrift: plain, upgraded to TTwitter, or with
+// THeaders.
 //
 // Up to maxPipelined calls run at the same time; their replies go out in the order of the calls.
 // A large message is handed on as it comes, in either direction; nothing else of its connection is

@@ -215,7 +215,8 @@ TEST_F(DialectTest, WhatIsNoneOfThemOrNotTheGivenOneIsBadBytes) {
   } cases[] = {
       {{}, "GET / HTTP/1.1\r\n\r\n"},
       {{}, std::string("\x16\x03\x01\x02\x00\x01\x00\x01", 8)},
-      {{}, std::string("\x00\x00\x00\x10\x0f\xff\x00\x00\x00\x00\x00\x01", 12)},
+      {{}, std::string("\0\0\0\x0a\x0f\xff\0\0\0\0\0\x01\0\x02", 14)},
+      {{Framing::kFramed, {}}, std::string("\x00\x00\x00\x10\x0f\xff\x00\x00\x00\x00", 10)},
       {{}, std::string("\xff\xff\xff\xff\x00\x00\x00\x00", 8)},
       {{Framing::kFramed, {}}, Wrapped(buffered, Bare(buffered, MessageType::kCall, "m", 1))},
       {{Framing::kBuffered, {}}, Wrapped(framed, Bare(framed, MessageType::kCall, "m", 1))},
