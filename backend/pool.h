@@ -127,7 +127,7 @@ class Pool final : private SessionOwner,
     return waiters_.size() + more > openings_.size() * uint64_t{options_.pool.InFlight(wire())};
   }
   bool MustWait(thrift::Protocol protocol) const;
-  bool Upgrades() const { return options_.ttwitter && wire() != Wire::kMux; }
+  bool Upgrades() const { return options_.ttwitter && wire() == Wire::kThrift; }
   void Open(thrift::Protocol protocol);
   // For all who wait, as far as there may be connections for them.
   void OpenForWaiters();

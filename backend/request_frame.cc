@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "thrift/frame.h"
+#include "thrift/theader.h"
 
 namespace trestle::backend {
 namespace {
@@ -21,12 +22,16 @@ void PutHeader(base::Buffer* frame, call::Call* call, const Spoken& spoken,
   header.clear();
   call::WriteRequestHeaders(call, onward, &header);
   const auto size = static_cast<uint32_t>(header.size());
-  const uint32_t message = thrift::ReadU32(frame->Front(kLength));
-  const uint32_t length = spoken.framing == thrift::Framing::kFramed ? kLength : 0;
+  uint32_t message = thrift::ReadU32(frame->Front(kLength));
+  frame->TrimFront(kLength);
+  if (onward.zlib > 0) {
+    *frame = thrift::Deflate(*frame);
+    message = static_cast<uint32_t>(frame->size());
+  }
+  const uint32_t length = spoken.framing == thrift::Framing::kBuffered ? 0 : kLength;
   base::Slice head = arena->Allot(length + size);
   if (length > 0) thrift::WriteU32(head.data(), message + size);
   std::copy(header.begin(), header.end(), head.data() + length);
-  frame->TrimFront(kLength);
   frame->Prepend(std::move(head));
   if (header.capacity() > kKeptHeaderBytes) header = {};
 }
@@ -47,7 +52,7 @@ base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call
     now.seqid = seqid;
     call::PutEnvelope(&frame, call->protocol, call->envelope, now, arena);
   }
-  if (spoken.upgraded) {
+  if (onward.form != call::HeaderForm::kNone) {
     PutHeader(&frame, call, spoken, onward, arena);
   } else if (spoken.framing == thrift::Framing::kBuffered) {
     frame.TrimFront(kLength);

@@ -1,5 +1,6 @@
 // RequestFrame: the bytes of a call as one backend connection wants them: with the connection's
-// seqid, the name it knows, a TTwitter header if it was upgraded, and a length if it is framed.
+// seqid, the name it knows, a TTwitter header if it was upgraded, or a THeader, and a length if it
+// is framed.
 //
 // Lifetime: pure. Threading: any. Errors: none; what a client wrote was checked by its server.
 #pragma once
@@ -13,7 +14,7 @@ namespace trestle::backend {
 
 // `onward` has the connection's seqid, and how what goes beside the call is written. The call keeps
 // its `request`, whose bytes the result shares. Of a call that is not held whole: the first bytes,
-// with the length of all in front where there is one.
+// with the length of all in front where there is one; it cannot be deflated.
 base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call::Onward& onward,
                               base::Arena* arena);
 

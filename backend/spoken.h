@@ -23,10 +23,11 @@ struct Spoken {
 
   static Spoken By(const Options& options, thrift::Protocol protocol, bool upgraded,
                    Wire wire = Wire::kThrift) {
+    const bool theader = wire == Wire::kTHeader;
     return {wire,
-            options.framing,
+            theader ? thrift::Framing::kTHeader : options.framing,
             protocol,
-            upgraded,
+            upgraded && !theader,
             options.strip_service_name,
             options.pool.InFlight(wire)};
   }

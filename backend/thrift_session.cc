@@ -35,7 +35,7 @@ ThriftSession::ThriftSession(net::EventLoop* loop, const Options& options, Sessi
       owner_(owner),
       spoken_(spoken),
       connection_(loop, std::move(transport), this),
-      replies_(spoken, options.max_frame_bytes),
+      replies_(spoken, options),
       in_flight_(spoken.max_in_flight),
       refused_(loop),
       timer_(loop, [this] { OnTimer(); }) {}
@@ -76,7 +76,7 @@ void ThriftSession::Send(call::Call* call) {
   call->step = call::Step::kDispatch;
   Entry* e = in_flight_.Add(call, loop_->Now());
   e->begin = connection_.queued();
-  connection_.Write(MakeRequestFrame(call, spoken_, OnwardAs(e->seqid), loop_->arena()));
+  connection_.Write(MakeRequestFrame(call, spoken_, OnwardAs(*call, e->seqid), loop_->arena()));
   e->end = connection_.queued();
   loop_->AtTurnEnd(this);  // after the connection's own, which writes
   if (!call->request_body.whole()) {
@@ -89,11 +89,13 @@ void ThriftSession::Send(call::Call* call) {
   }
 }
 
-call::Onward ThriftSession::OnwardAs(int32_t seqid) const {
+call::Onward ThriftSession::OnwardAs(const call::Call& call, int32_t seqid) const {
   call::Onward onward;
   onward.seqid = seqid;
-  if (!spoken_.upgraded) return onward;
-  onward.form = call::HeaderForm::kTTwitter;
+  const bool theader = spoken_.framing == thrift::Framing::kTHeader;
+  if (!spoken_.upgraded && !theader) return onward;
+  onward.form = theader ? call::HeaderForm::kTHeader : call::HeaderForm::kTTwitter;
+  onward.zlib = theader && options_.theader_zlib && !call.streamed ? 1 : 0;
   onward.now = loop_->clock()->Wall();
   onward.attempt_time = options_.attempt_timeout;
   return onward;
@@ -101,9 +103,10 @@ call::Onward ThriftSession::OnwardAs(int32_t seqid) const {
 
 const char* ThriftSession::CheckRequest(call::Call* call) {
   request_check_.reset();
-  if (call->opaque)
+  if (call->opaque && call->envelope.size == 0) {
     return "a mux payload that is no Thrift message, for a backend that speaks Thrift";
-  if (spoken_.framing == thrift::Framing::kFramed || call->walked) return nullptr;
+  }
+  if (spoken_.framing != thrift::Framing::kBuffered || call->walked) return nullptr;
   return Check(call->protocol, &call->request, call->envelope.size, call->request_body.whole(),
                &request_check_);
 }
@@ -168,8 +171,7 @@ void ThriftSession::OnBytes(base::Buffer* in) {
       case thrift::Outcome::kNeedMore:
         return OnMidReply(*in);
       case thrift::Outcome::kMalformed:
-        return Lose(call::Step::kReply,
-                    base::Status(base::Code::kMalformed, replies_.Why(Where())));
+        return LoseUnread();
       case thrift::Outcome::kOk:
         break;
     }
@@ -205,6 +207,7 @@ bool ThriftSession::OnReply(Reply* reply, bool last) {
   }
   call::Call* call = e->call;
   RestoreEnvelope(&reply->frame, reply->envelope, *call, loop_->arena());
+  replies_.GiveHeader(call);
   if (reply->rest > 0) return BeginReply(e, reply);
   if (connection_.end_ahead()) ending_ = true;
   bool clean = !uploading_ && (in_flight_.size() > 1 || (last && !ending_));
@@ -218,11 +221,19 @@ bool ThriftSession::OnReply(Reply* reply, bool last) {
 }
 
 InFlight::Entry* ThriftSession::Match(const thrift::Envelope& envelope) {
-  if (options_.verify_seqid) return in_flight_.Find(envelope.seqid);
+  if (options_.verify_seqid && !IsAboutHeader(envelope)) return in_flight_.Find(envelope.seqid);
   // Seqids tell nothing while a call waits.
   Entry* e = in_flight_.oldest();
   while (e && e->oneway) e = in_flight_.Next(e);
   return e;
+}
+
+// It has no name and the seqid 0, which none of ours is. Among several calls nobody knows whose it
+// is, and it may as well be the answer to a oneway before.
+bool ThriftSession::IsAboutHeader(const thrift::Envelope& envelope) const {
+  return spoken_.framing == thrift::Framing::kTHeader && envelope.seqid == 0 &&
+         envelope.name.empty() && envelope.type == thrift::MessageType::kException &&
+         in_flight_.size() == 1 && oneway_count_ == 0;
 }
 
 const char* ThriftSession::Refuse(const Entry* entry, const thrift::Envelope& envelope) const {
@@ -276,6 +287,15 @@ void ThriftSession::Lose(call::Step step, const base::Status& why) {
     counted |= left;
     owner_->OnLost(call, left ? step : call::Step::kDispatch, why, left, counts);
   }
+}
+
+// After bytes that are no reply, or one that there is no memory for.
+void ThriftSession::LoseUnread() {
+  if (!replies_.short_of_memory()) {
+    return Lose(call::Step::kReply, base::Status(base::Code::kMalformed, replies_.Why(Where())));
+  }
+  FailAll(base::Status(base::Code::kRefused,
+                       "over maxBufferedBytes with a reply of " + Where() + " to be inflated"));
 }
 
 void ThriftSession::LoseBad(const char* why) {

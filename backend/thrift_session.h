@@ -1,5 +1,5 @@
-// ThriftSession: one backend connection that speaks Thrift, framed or not, plain or upgraded to
-// TTwitter. It carries one call at a time, or as many as its pool allows.
+// ThriftSession: one backend connection that speaks Thrift, framed or not, plain, upgraded to
+// TTwitter or with THeaders. It carries one call at a time, or as many as its pool allows.
 //
 // It puts a seqid of its own on each call, checks that a reply is the answer to one of them (seqid,
 // name, type), and gives the reply with the caller's seqid and envelope. What is no such answer
@@ -72,14 +72,17 @@ class ThriftSession final : public Session,
   void Written(Entry* entry);
   // Handles one reply; false when the rest of the bytes is not to be read now.
   bool OnReply(Reply* reply, bool last);
-  call::Onward OnwardAs(int32_t seqid) const;
+  call::Onward OnwardAs(const call::Call& call, int32_t seqid) const;
   // Why a frame is not exactly one message where that counts; nullptr when it is, as far as it
   // came.
   const char* CheckRequest(call::Call* call);
   const char* CheckReply(const call::Call& call, Reply* reply);
   void LoseBad(const char* why);
+  void LoseUnread();
   // The call that a reply with this envelope must be for; nullptr when there is none.
   Entry* Match(const thrift::Envelope& envelope);
+  // An Apache server's complaint about a THeader that it could not read.
+  bool IsAboutHeader(const thrift::Envelope& envelope) const;
   // Why `envelope` cannot be the reply to `entry`; nullptr when it can.
   const char* Refuse(const Entry* entry, const thrift::Envelope& envelope) const;
   bool IsOneway(int32_t seqid) const;

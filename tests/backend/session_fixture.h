@@ -68,7 +68,7 @@ class BackendSessionTest : public testing::Test {
     far_ = std::move(far);
     owner_ = LosingOwner();
     session_ = std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near),
-                                               Spoken::By(options_, protocol_, upgraded_));
+                                               Spoken::By(options_, protocol_, upgraded_, options_.wire));
     session_->Start();
     Settle(&loop_);
   }
