@@ -1,6 +1,7 @@
 // A backend that answers anything: calls and oneways on one connection, one or several at a time,
-// framed or not, upgraded or not, large messages in pieces; bytes of the input as its replies. A
-// call ends exactly once; what reaches its caller is a whole frame with the caller's seqid.
+// framed or not, upgraded or not, with THeaders, large messages in pieces; bytes of the input as
+// its replies. A call ends exactly once; what reaches its caller is a whole frame with the caller's
+// seqid.
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
@@ -11,8 +12,11 @@
 
 #include "backend/thrift_session.h"
 #include "base/clock.h"
+#include "call/crossing.h"
 #include "tests/support/memory_transport.h"
 #include "tests/support/thrift_wire.h"
+#include "thrift/theader.h"
+#include "thrift/ttwitter.h"
 
 namespace trestle {
 namespace {
@@ -68,6 +72,20 @@ struct Asked final : call::Observer, call::BodySink, call::BodySource {
     if (call.end() != call::End::kReplied) return;
     if (!call.reply_begun()) reply = call.reply.ToString();
     Check();
+    Require(call.reply_header_bytes.empty() == (call.reply_form == call::HeaderForm::kNone));
+    for (auto form : {call::HeaderForm::kTTwitter, call::HeaderForm::kTHeader}) {
+      std::string out;
+      call::WriteReplyHeaders(&call, form, 0, &out);
+      Require(!out.empty());
+    }
+  }
+  // Its client speaks THeader.
+  void PutKeys() {
+    std::string header;
+    thrift::EncodeTHeader({1, 2, call.protocol, 0, {{"k", "v"}, {"l5d-dtab", "/a=>/b"}}}, &header);
+    call.header_bytes = base::Buffer::Copy(header);
+    call.header_form = call::HeaderForm::kTHeader;
+    call.with_header = true;
   }
   void OnReplyBegun(call::Call*) override {
     Require(!call.ended() && call.reply_body.rest > 0);
@@ -112,6 +130,9 @@ class Play {
   Play(const uint8_t* data, size_t size) : data_(data), size_(size) {
     bits_ = Byte();
     mode_ = Byte();
+    more_ = Byte();
+    if (more_ & 1) options_.wire = backend::Wire::kTHeader;
+    options_.theader_zlib = (more_ & 2) != 0;
     options_.verify_seqid = !(bits_ & 2);
     options_.max_frame_bytes = 1 << 16;
     options_.framing = mode_ & 1 ? thrift::Framing::kBuffered : thrift::Framing::kFramed;
@@ -157,6 +178,8 @@ class Play {
     const bool large = (mode_ & 32) && n % 2 == 0 && !session_->busy();
     asked_.push_back(
         std::make_unique<Asked>(protocol_, oneway, large, (mode_ & 128) && n % 3 == 0));
+    if (more_ & 4) asked_.back()->PutKeys();
+    if (more_ & 8) asked_.back()->call.walked = true;
     session_->Send(&asked_.back()->call);
     tests::Settle(&loop_);
     Note();
@@ -164,6 +187,7 @@ class Play {
   // The seqids that the backend has seen.
   void Note() {
     read_ += far_->TakeAll();
+    if (theader()) return NoteHeaded();
     for (size_t at = 0; at < read_.size(); at++) {
       thrift::Envelope envelope;
       auto r = thrift::DecodeEnvelope(protocol_, std::string_view(read_).substr(at), &envelope);
@@ -174,6 +198,45 @@ class Play {
       read_.erase(0, at + envelope.size);
       at = 0;
     }
+  }
+  bool theader() const { return (more_ & 1) != 0; }
+  // The same of frames that all have a THeader.
+  void NoteHeaded() {
+    while (read_.size() >= 4) {
+      const uint32_t length = thrift::ReadU32(read_.data());
+      const std::string_view frame = std::string_view(read_).substr(4, length);
+      thrift::THeader header;
+      uint32_t size = 0;
+      auto r = thrift::DecodeTHeader(frame, length, &header, &size);
+      Require(r.outcome != thrift::Outcome::kMalformed && header.protocol == protocol_);
+      if (r.outcome != thrift::Outcome::kOk || (header.zlib > 0 && frame.size() < length)) return;
+      base::Buffer message;
+      const char* why = "";
+      Require(thrift::Inflate(base::Buffer::Copy(frame.substr(size)), header.zlib, 1 << 16,
+                              &message, &why));
+      const std::string bytes = message.ToString();
+      thrift::Envelope envelope;
+      r = thrift::DecodeEnvelope(protocol_, bytes, &envelope);
+      if (r.outcome == thrift::Outcome::kNeedMore && frame.size() < length) return;
+      Require(r.outcome == thrift::Outcome::kOk && envelope.seqid == header.seqid);
+      if (!std::exchange(noted_, true)) seen_.push_back(envelope.seqid);
+      if (frame.size() < length) return;
+      read_.erase(0, 4 + length);
+      noted_ = false;
+    }
+  }
+  // What stands before an answer.
+  std::string HeaderOf(uint8_t which, int32_t seqid, uint32_t zlib) const {
+    std::string header;
+    base::Contexts some;
+    if (which & 32) some.push_back({"k", "v"});
+    if (theader()) {
+      if (which & 16) return header;  // as a server may have it
+      thrift::EncodeTHeader({0, seqid + 1, protocol_, zlib, some}, &header);
+    } else if (mode_ & 2) {
+      thrift::EncodeResponseHeader(protocol_, some, &header);
+    }
+    return header;
   }
   // A good answer to one of the calls.
   void Answer(uint8_t which) {
@@ -192,8 +255,10 @@ class Play {
                                     : std::string("\x08\0\x3c", 3) + std::string(60, 'z') + '\0',
                          protocol_);
     }
-    if (mode_ & 2) message.insert(0, 1, '\0');
-    far_->Send(mode_ & 1 ? message : tests::Frame(message));
+    const uint32_t zlib = theader() && (which & 24) == 8 ? 1 : 0;
+    if (zlib > 0) message = thrift::Deflate(base::Buffer::Copy(message)).ToString();
+    message.insert(0, HeaderOf(which, seqid, zlib));
+    far_->Send((mode_ & 1) && !theader() ? message : tests::Frame(message));
   }
   void Step(uint8_t what) {
     call::Call* oldest = nullptr;
@@ -234,7 +299,8 @@ class Play {
 
   const uint8_t* data_;
   size_t size_;
-  uint8_t bits_ = 0, mode_ = 0;
+  uint8_t bits_ = 0, mode_ = 0, more_ = 0;
+  bool noted_ = false;  // the first frame of read_
   base::FakeClock clock_;
   net::EventLoop loop_{&clock_};
   backend::Options options_;

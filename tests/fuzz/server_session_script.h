@@ -17,9 +17,12 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "mux/message.h"
 #include "server/server.h"
 #include "tests/support/memory_transport.h"
 #include "tests/support/thrift_wire.h"
+#include "thrift/theader.h"
+#include "thrift/ttwitter.h"
 
 namespace trestle {
 
@@ -96,6 +99,10 @@ class Backend final : public call::Handler,
         call->sink->OnBound(call);
         call->step = call::Step::kBalance;
         return;
+      case 0xfd:
+        call->reply_form = static_cast<call::HeaderForm>(much % 4);
+        call->reply_header_bytes = base::Buffer::Copy(Beside(*call, much & 4));
+        return;
       default:
         return call->TimeOut(base::Status(base::Code::kTimeout, "late"));
     }
@@ -111,6 +118,29 @@ class Backend final : public call::Handler,
   static std::string Reply(const call::Call& call, size_t body) {
     return tests::ReplyFrame(call.method, call.envelope.seqid, std::string(body, 'r'),
                              call.protocol);
+  }
+  // What came beside a reply, in its form; or what is none.
+  static std::string Beside(const call::Call& call, bool good) {
+    if (!good) return "\x0f\xff";
+    const std::string packed = base::ShowApplicationHeaders({{"seen", "yes"}});
+    const base::Contexts contexts = {{base::kResponseHeadersKey, packed}};
+    std::string out;
+    switch (call.reply_form) {
+      case call::HeaderForm::kNone:
+        break;
+      case call::HeaderForm::kTTwitter:
+        thrift::EncodeResponseHeader(call.protocol, contexts, &out);
+        break;
+      case call::HeaderForm::kTHeader:
+        thrift::EncodeTHeader({1, 2, call.protocol, 0, {{"seen", "yes"}}}, &out);
+        break;
+      case call::HeaderForm::kMux: {
+        mux::DispatchReply reply;
+        reply.contexts = contexts;
+        mux::EncodeDispatchReply(reply, &out);
+      }
+    }
+    return out;
   }
   std::vector<Open>::iterator Find(call::Call* call) {
     return std::find_if(open_.begin(), open_.end(), [&](Open& o) { return o.call == call; });
