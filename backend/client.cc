@@ -134,7 +134,7 @@ void Client::Try(call::Call* call) {
   if (addr_->kind == Kind::kPending) {
     call->holder = this;
     waiting_.Push(call);
-    call->request.Compact();
+    call->Compact();
     if (!wait_timer_.armed()) wait_timer_.ArmAt(call->bind_deadline);
     return;
   }

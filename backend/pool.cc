@@ -96,7 +96,7 @@ void Pool::Take(call::Call* call) {
   metrics_->waiters->Add(1);
   if (!may_open) {
     metrics_->num_waited->Add();
-    call->request.Compact();
+    call->Compact();
   } else if (opens) {
     Open(call->protocol);
   }

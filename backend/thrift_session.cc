@@ -138,9 +138,9 @@ void ThriftSession::Written(Entry* entry) {
     }
     // What is in flight for long must not hold on to read memory.
     if (call->idempotent && !call->streamed) {
-      call->request.Compact();
+      call->Compact();
     } else {
-      call->request.Clear();
+      call->ForgetBytes();
     }
     return;
   }

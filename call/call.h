@@ -91,7 +91,7 @@ class Call {
   bool opaque = false;
   // What `header` points into, as the client wrote it in `header_form`: `length:4 RequestHeader`;
   // all of a THeader from its magic to its payload; what stands before the payload of a dispatch.
-  // Kept after the naming only when a backend may want it.
+  // Kept after the naming only when a backend may want it, and no longer than `request`.
   base::Buffer header_bytes;
   HeaderForm header_form = HeaderForm::kNone;
   MaybeHeaders header;         // what the client sent beside, until the call is named
@@ -103,6 +103,16 @@ class Call {
   // Once it is named: forgets the header's bytes.
   void DropHeader() {
     header.reset();
+    header_bytes.Clear();
+  }
+  // It waits for long: what was read must not pin read memory meanwhile.
+  void Compact() {
+    request.Compact();
+    header_bytes.Compact();
+  }
+  // It is not sent again: forgets what was read.
+  void ForgetBytes() {
+    request.Clear();
     header_bytes.Clear();
   }
   std::string dest;  // what is left of the name behind the concrete one: "/extra"; may be empty
