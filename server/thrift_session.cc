@@ -216,6 +216,7 @@ void ThriftSession::Resume() {
 
 void ThriftSession::OnEnded(call::Call* call) {
   Count(*call);
+  call->ForgetBytes();  // it may wait for its turn
   if (call == body_call_) body_call_ = nullptr;
   if (unbound_ > 0) CountUnbound(nullptr);
   // A cancelled one is with whoever cancelled it.

@@ -57,6 +57,24 @@ TEST_F(BudgetTest, RepliesThatEndAtOnceBehindASlowOneCount) {
   EXPECT_EQ(Replies(client).size(), 21u);
 }
 
+TEST_F(BudgetTest, CallsThatEndedBehindASlowOneHoldNothingOfTheirRequests) {
+  handler_.at_once = [this](call::Call* call) {
+    if (call->oneway()) return call->OnewayDone();
+    call->ForgetBytes();  // as if it were with a backend
+    handler_.open.push_back(call);
+  };
+  Client& client = Connect();
+  Send(client, CallFrame("slow", 0));
+  const size_t before = base::Block::BytesOnThread();
+  for (int i = 1; i <= 20; i++) {
+    Send(client, Frame(Message(MessageType::kOneway, "log", i, std::string(60'000, '\0'))));
+  }
+  EXPECT_EQ(handler_.handled, 21);
+  EXPECT_LE(base::Block::BytesOnThread(), before + base::Arena::kBlockBytes);
+  handler_.ReplyNext();
+  EXPECT_EQ(Shown(Replies(client)), "slow/0");
+}
+
 TEST_F(BudgetTest, ErrorsThatWaitForTheirTurnCount) {
   options_.max_connection_bytes = 1000;
   handler_.at_once = [this](call::Call* call) {
