@@ -92,11 +92,11 @@ void Pool::Take(call::Call* call) {
   }
   call->holder = this;
   call->step = call::Step::kConnect;
+  call->Compact();
   waiters_.Push(call);
   metrics_->waiters->Add(1);
   if (!may_open) {
     metrics_->num_waited->Add();
-    call->Compact();
   } else if (opens) {
     Open(call->protocol);
   }

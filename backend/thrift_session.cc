@@ -76,6 +76,7 @@ void ThriftSession::Send(call::Call* call) {
   call->step = call::Step::kDispatch;
   Entry* e = in_flight_.Add(call, loop_->Now());
   e->begin = connection_.queued();
+  if (stuck_) call->Compact();
   connection_.Write(MakeRequestFrame(call, spoken_, OnwardAs(*call, e->seqid), loop_->arena()));
   e->end = connection_.queued();
   loop_->AtTurnEnd(this);  // after the connection's own, which writes
@@ -121,8 +122,18 @@ const char* ThriftSession::CheckReply(const call::Call& call, Reply* reply) {
 void ThriftSession::OnTurnEnd() {
   if (uploading_) return AskForBody();
   while (Entry* e = in_flight_.unwritten()) {
-    if (dead_ || connection_.sent() < e->end) return;
+    if (dead_) return;
+    if (connection_.sent() < e->end) return HoldLess();
     Written(e);
+  }
+  stuck_ = false;
+}
+
+// The backend takes no more for now: what waits for it must not pin read memory.
+void ThriftSession::HoldLess() {
+  if (std::exchange(stuck_, true)) return;
+  for (Entry* e = in_flight_.unwritten(); e; e = in_flight_.Next(e)) {
+    if (e->call) e->call->Compact();
   }
 }
 

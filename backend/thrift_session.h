@@ -70,6 +70,7 @@ class ThriftSession final : public Session,
   void OnCancel(call::Call* call) override;
 
   void Written(Entry* entry);
+  void HoldLess();
   // Handles one reply; false when the rest of the bytes is not to be read now.
   bool OnReply(Reply* reply, bool last);
   call::Onward OnwardAs(const call::Call& call, int32_t seqid) const;
@@ -137,6 +138,7 @@ class ThriftSession final : public Session,
   std::unique_ptr<thrift::OneMessage> request_check_, reply_check_;
   bool dead_ = false;
   bool ending_ = false;                // the backend's end is known to come
+  bool stuck_ = false;                 // calls wait to be written since an earlier turn
   bool alone_ = false;                 // a message that is not held whole is on its way
   bool uploading_ = false;             // of the only call: its request is not whole
   bool body_waits_ = false;            // its source waits to be told of room

@@ -69,6 +69,28 @@ TEST_F(BackendSessionTest, ACallInFlightHoldsNoReadMemory) {
   }
 }
 
+TEST_F(BackendSessionTest, CallsThatTheBackendDoesNotReadHoldNoReadMemory) {
+  options_.pool.max_in_flight = 100;
+  upgraded_ = true;
+  Open(10);
+  loop_.arena()->Allot(1);
+  Held held;
+  std::vector<std::unique_ptr<TestCall>> calls;
+  for (int turns = 0; turns < 3; turns++) {
+    for (int i = 0; i < 5; i++) {
+      calls.push_back(ReadCall());
+      session_->Send(&calls.back()->call);
+    }
+    Settle(&loop_);
+    EXPECT_LT(held.more(), calls.size() * kSmall);
+  }
+  EXPECT_EQ(calls[0]->call.step, Step::kDispatch);
+  // And they are still what they were.
+  Read();
+  EXPECT_EQ(calls.back()->call.step, Step::kReply);
+  EXPECT_LT(held.more(), calls.size() * kSmall);
+}
+
 class WaitingTest : public ClientTest {
  protected:
   // Calls that wait; gives what they hold, without what the first of them needs.
@@ -85,7 +107,29 @@ class WaitingTest : public ClientTest {
   std::vector<std::unique_ptr<TestCall>> calls_;
 };
 
+TEST_F(WaitingTest, ForAConnectionThatIsBeingOpened) {
+  Use({At("10.0.0.1")});
+  net_->hold = true;
+  EXPECT_LT(HeldBy(10), 10 * kSmall);
+  EXPECT_EQ(net_->trying(), 10u);
+}
+
+TEST_F(WaitingTest, ForAPlaceInThePool) {
+  options_.pool.max_size = 1;
+  Use({At("10.0.0.1")});
+  net_->hold = true;
+  EXPECT_LT(HeldBy(10), 10 * kSmall);
+  EXPECT_EQ(net_->trying(), 1u);
+}
+
 TEST_F(WaitingTest, ForTheFirstAddress) { EXPECT_LT(HeldBy(10), 10 * kSmall); }
+
+TEST_F(WaitingTest, ForAnAnswerToTheUpgrade) {
+  options_.ttwitter = true;
+  Use({At("10.0.0.1")});
+  EXPECT_LT(HeldBy(10), 10 * kSmall + kReadBlock);
+  EXPECT_EQ(Tries(), 1u);
+}
 
 }  // namespace
 }  // namespace trestle::backend
