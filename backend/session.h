@@ -26,7 +26,7 @@ class SessionOwner {
   virtual void OnDead(Session* session) = 0;
   // A call is over: a reply or a written oneway.
   virtual void OnSuccess() = 0;
-  // The caller let go; `out_of_time`: the backend took too long.
+  // The caller let go; `out_of_time`: the backend took too long, not the client.
   virtual void OnLetGo(bool out_of_time) = 0;
   // The call is lost here. `left`: some of its bytes were written. `counts`: a failure of the
   // backend; a connection that is lost with many calls is one. The owner ends the call or sends it

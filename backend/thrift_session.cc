@@ -327,13 +327,19 @@ void ThriftSession::FailAll(const base::Status& why) {
   }
 }
 
+bool ThriftSession::IsBackendsTurn(const call::Call& call) const {
+  if (uploading_ && connection_.unsent() == 0) return false;
+  return downloading_ != &call || (call.reply_body.sink && !connection_.paused());
+}
+
 // A reply may be on its way: alone, the call takes the connection with it.
 void ThriftSession::OnCancel(call::Call* call) {
   Entry* e = in_flight_.Of(call);
   if (!e) return;
+  const bool blamed = call->out_of_time && IsBackendsTurn(*call);
   Release(call);
   in_flight_.LetGo(e);
-  owner_->OnLetGo(call->out_of_time);
+  owner_->OnLetGo(blamed);
   if (alone_ || Deserted()) Die();
 }
 

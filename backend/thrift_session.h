@@ -68,6 +68,8 @@ class ThriftSession final : public Session,
   void OnFlushed() override { OnTurnEnd(); }
   void OnTurnEnd() override;
   void OnCancel(call::Call* call) override;
+  // The next byte of `call`, there or back, is the backend's to take or to send.
+  bool IsBackendsTurn(const call::Call& call) const;
 
   void Written(Entry* entry);
   void HoldLess();

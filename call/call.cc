@@ -92,7 +92,7 @@ void Call::Cancel() {
 
 void Call::TimeOut(const base::Status& status) {
   if (ended()) return;
-  out_of_time = true;
+  out_of_time = status.code() == base::Code::kTimeout;
   if (holder) std::exchange(holder, nullptr)->OnCancel(this);
   Fail(step, status);
 }

@@ -138,7 +138,8 @@ class Call {
   void OnewayDone();
   // Ends the call without an answer; its Holder lets go.
   void Cancel();
-  // Takes it from its Holder and fails it where it stands: its whole time is over.
+  // Takes it from its Holder and fails it where it stands: its whole time is over, or (kRefused)
+  // the router has no memory for its rest.
   void TimeOut(const base::Status& status);
 
   End end() const { return end_; }
@@ -163,7 +164,7 @@ class Call {
   uint32_t tag = 0;              // of a mux client's call; the server session's own
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
-  bool out_of_time = false;      // TimeOut() is why its Holder lets go
+  bool out_of_time = false;      // that its time is over is why its Holder lets go
   bool timed_by_caller = false;  // its time is that of the caller's deadline
   uint32_t attempts = 0;         // how often it was sent or tried to be
   static constexpr uint32_t kMaxAttempts = 8;

@@ -234,6 +234,38 @@ TEST_F(BodyTest, AClientThatGoesAwayInMidReplyClosesTheConnection) {
   EXPECT_EQ(owner_.let_go, 1);
 }
 
+TEST_F(BodyTest, WhoWasWaitedForInMidReplyIsBlamedWhenTheWholeTimeIsOver) {
+  const struct {
+    const char* what;
+    bool take, room;
+    size_t here;
+    int late;
+  } kCases[] = {
+      {"the client took all that came", true, true, 5000, 1},
+      {"nothing came behind the head", true, false, 500, 1},
+      {"the client has enough to read", true, false, 5000, 0},
+      {"it is not its turn", false, false, 5000, 0},
+      {"it is not its turn, and nothing came behind the head", false, false, 500, 0},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.what);
+    Open();
+    LargeCall call(1, 1);
+    call.take = c.take;
+    call.room = c.room;
+    session_->Send(&call.call);
+    Read();
+    const std::string bytes = Reply(100'000, 1);
+    Answer(bytes.substr(0, 500));
+    EXPECT_EQ(call.begun, 1);
+    Answer(bytes.substr(500, c.here - 500));
+    call.call.TimeOut(base::Status(base::Code::kTimeout, "late"));
+    EXPECT_EQ(owner_.late, c.late);
+    EXPECT_EQ(owner_.let_go, 1 - c.late);
+    EXPECT_EQ(owner_.dead, 1);
+  }
+}
+
 TEST_F(BodyTest, MoreBytesThanOneLargeReplyCloseTheConnection) {
   Open();
   LargeCall c(1, 1);

@@ -139,6 +139,41 @@ TEST_F(BodyTest, AClientThatSendsNoMoreOfItsRequestIsNotTheBackendsFault) {
   EXPECT_EQ(owner_.dead, 1);
 }
 
+TEST_F(BodyTest, WhoWasWaitedForInMidRequestIsBlamedWhenTheWholeTimeIsOver) {
+  const struct {
+    size_t capacity;
+    base::Code code;
+    int late;
+  } kCases[] = {
+      {1 << 20, base::Code::kTimeout, 0},  // the client: all that it gave was taken
+      {100, base::Code::kTimeout, 1},      // the backend: it does not read
+      {100, base::Code::kRefused, 0},      // neither: memory was short
+  };
+  for (const auto& c : kCases) {
+    Open(c.capacity);
+    LargeCall call(10'000, 10);
+    session_->Send(&call.call);
+    Settle(&loop_);
+    call.Give(5000);
+    Settle(&loop_);
+    call.call.TimeOut(base::Status(c.code, "late"));
+    EXPECT_EQ(call.call.end(), End::kFailed);
+    EXPECT_EQ(owner_.late, c.late) << c.capacity;
+    EXPECT_EQ(owner_.let_go, 1 - c.late);
+    EXPECT_EQ(owner_.dead, 1);
+  }
+}
+
+TEST_F(BodyTest, ABackendThatHasTheWholeRequestIsBlamedWhenTheWholeTimeIsOver) {
+  Open();
+  LargeCall c(10'000, 10);
+  c.give_all = true;
+  session_->Send(&c.call);
+  Read();
+  c.call.TimeOut(base::Status(base::Code::kTimeout, "late"));
+  EXPECT_EQ(owner_.late, 1);
+}
+
 TEST_F(BodyTest, ABackendThatTakesNoMoreOfTheRequestIsBlamed) {
   Open(100);
   LargeCall c(10'000, 10);

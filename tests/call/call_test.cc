@@ -124,6 +124,12 @@ TEST_F(CallTest, TimeOutTakesItFromItsHolderAndFailsWhereItStands) {
   EXPECT_EQ(log_, (Log{"router 2", "server 2"}));
 }
 
+TEST_F(CallTest, WhatTheRouterRefusesInTheMiddleWasNotTheTime) {
+  call_.TimeOut(base::Status(base::Code::kRefused, "memory is short"));
+  EXPECT_EQ(hand_.cancelled, 1);
+  EXPECT_FALSE(hand_.was_out_of_time);
+}
+
 TEST_F(CallTest, ItsTimerStopsWithIt) {
   base::FakeClock clock;
   net::EventLoop loop(&clock);
