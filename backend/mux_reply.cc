@@ -67,7 +67,7 @@ const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, base::Are
     thrift::DecodeResult r = thrift::DecodeEnvelope(call.protocol, head, &envelope);
     if (r.outcome == thrift::Outcome::kMalformed) return r.why;
     if (r.outcome == thrift::Outcome::kNeedMore) return "a payload too short for its message";
-    if (const char* why = Mismatch(call, envelope)) return why;
+    if (const char* why = Mismatch(call, envelope, true)) return why;
     *kind = thrift::ClassifyReply(call.protocol, envelope.type, head.substr(envelope.size));
   }
   base::Slice length = arena->Allot(kLength);

@@ -72,14 +72,17 @@ void RestoreEnvelope(base::Buffer* frame, const thrift::Envelope& envelope, cons
   call::PutEnvelope(frame, call.protocol, envelope, now, arena);
 }
 
-const char* Mismatch(const call::Call& call, const thrift::Envelope& envelope) {
-  if (envelope.type == thrift::MessageType::kException) return nullptr;
-  if (envelope.type != thrift::MessageType::kReply) return "a message that is no reply";
+const char* Mismatch(const call::Call& call, const thrift::Envelope& envelope, bool known) {
+  const bool exception = envelope.type == thrift::MessageType::kException;
+  if (exception && (known || envelope.name.empty())) return nullptr;
+  if (!exception && envelope.type != thrift::MessageType::kReply) {
+    return "a message that is no reply";
+  }
   const std::string_view sent = call.method;
   if (envelope.name == sent) return nullptr;
   const size_t colon = sent.find(':');
-  const bool bare = colon != std::string_view::npos && envelope.name == sent.substr(colon + 1);
-  return bare ? nullptr : "a reply with another name";
+  if (colon != std::string_view::npos && envelope.name == sent.substr(colon + 1)) return nullptr;
+  return exception ? "an exception with another name" : "a reply with another name";
 }
 
 }  // namespace trestle::backend

@@ -22,8 +22,9 @@ base::Buffer MakeRequestFrame(call::Call* call, const Spoken& spoken, const call
 void RestoreEnvelope(base::Buffer* frame, const thrift::Envelope& envelope, const call::Call& call,
                      base::Arena* arena);
 
-// Why a message with this envelope cannot be the reply to `call`; nullptr when it can: an
-// exception, or a reply with the name that was sent or its part behind the ':'.
-const char* Mismatch(const call::Call& call, const thrift::Envelope& envelope);
+// Why a message with this envelope cannot be the reply to `call`; nullptr when it can: a reply with
+// the name that was sent or its part behind the ':', or an exception; that too needs the name (or
+// none) unless it is `known` by something else, its seqid or tag, to belong to the call.
+const char* Mismatch(const call::Call& call, const thrift::Envelope& envelope, bool known);
 
 }  // namespace trestle::backend

@@ -251,7 +251,7 @@ const char* ThriftSession::Refuse(const Entry* entry, const thrift::Envelope& en
   if (!entry) return in_flight_.empty() ? "a reply to no call" : "a reply with another seqid";
   if (connection_.sent() <= entry->begin) return "a reply before the call was written";
   if (!entry->call || entry->oneway) return "a large reply that nobody waits for";
-  return Mismatch(*entry->call, envelope);
+  return Mismatch(*entry->call, envelope, options_.verify_seqid);
 }
 
 bool ThriftSession::IsOneway(int32_t seqid) const {

@@ -227,6 +227,31 @@ TEST_F(BackendSessionTest, WithoutVerifySeqidTheOrderIsTrusted) {
   EXPECT_EQ(call.end(), End::kFailed) << "the name still counts";
 }
 
+// An unknown oneway is answered with an exception by some servers, and nothing but its name tells.
+TEST_F(BackendSessionTest, WithoutVerifySeqidAnExceptionNeedsTheNameOfItsCall) {
+  const struct {
+    bool verify;
+    const char* name;
+    End end;
+  } kCases[] = {
+      {false, "users:get", End::kReplied}, {false, "get", End::kReplied},
+      {false, "", End::kReplied},  // servers that did not get as far as the name
+      {false, "note", End::kFailed},       {true, "note", End::kReplied},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(testing::Message() << "verify " << c.verify << ", name " << c.name);
+    options_.verify_seqid = c.verify;
+    Open();
+    auto oneway = TestCall::Oneway("note");
+    Send(*oneway);
+    TestCall call("users:get", 40);
+    Send(call);
+    Answer(ExceptionFrame(c.name, c.verify ? 2 : 0, "unknown method"));
+    EXPECT_EQ(call.end(), c.end) << call.failure();
+    EXPECT_EQ(owner_.dead, c.end == End::kFailed ? 1 : 0);
+  }
+}
+
 TEST_F(BackendSessionTest, SeqidsStartAgainBeforeTheyWouldBeNegative) {
   // Cheap to say and dear to run to the end: only that they count up from 1.
   Open();
