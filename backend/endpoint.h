@@ -61,7 +61,9 @@ class Endpoint final : private PoolOwner {
  private:
   void OnSuccess() override;
   void OnLetGo(bool out_of_time) override;
-  void OnConnectFailed() override { accrual_.OnConnectFailure(loop_->Now()); }
+  void OnConnectFailed(bool counts) override {
+    counts ? accrual_.OnConnectFailure(loop_->Now()) : accrual_.OnNothing();
+  }
   void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left, bool counts,
               bool reached) override;
   void OnNacked(call::Call* call, const base::Status& why) override;

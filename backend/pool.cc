@@ -214,7 +214,7 @@ void Pool::OnOpened(Opening* opening, base::Result<Opened> result) {
 
 void Pool::OnOpenFailed(const base::Status& why) {
   metrics_->failed_connects->Add();
-  owner_->OnConnectFailed();
+  owner_->OnConnectFailed(why.code() != base::Code::kInternal);
   // Those who wait for no other connection go elsewhere at once.
   auto others = [this] {
     const size_t probes = probe_ && wire() == Wire::kAuto ? 1 : 0;

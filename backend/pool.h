@@ -53,7 +53,8 @@ class PoolOwner {
   virtual ~PoolOwner() = default;
   virtual void OnSuccess() = 0;
   virtual void OnLetGo(bool out_of_time) = 0;
-  virtual void OnConnectFailed() = 0;
+  // `counts`: it was the endpoint's failure, not this machine's.
+  virtual void OnConnectFailed(bool counts) = 0;
   // See SessionOwner::OnLost. `reached`: a connection had been there.
   virtual void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
                       bool counts, bool reached) = 0;

@@ -12,6 +12,11 @@
 namespace trestle::net {
 namespace {
 
+// What the machine has no more of says nothing of the peer.
+bool IsOurs(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 class TcpAttempt final : public Connector::Attempt {
  public:
   TcpAttempt(EventLoop* loop, const Address& to, const SocketOptions& options, Connector::Done done)
@@ -60,7 +65,7 @@ class TcpAttempt final : public Connector::Attempt {
   }
 
   void Fail(int error) {
-    Finish(base::Status(base::Code::kUnavailable,
+    Finish(base::Status(IsOurs(error) ? base::Code::kInternal : base::Code::kUnavailable,
                         "cannot connect to " + to_.Show() + ": " + std::strerror(error)));
   }
 

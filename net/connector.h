@@ -2,7 +2,8 @@
 // memory.
 //
 // Lifetime: outlives its Attempts. Threading: its loop's. Errors: the callback gets a Status:
-// kUnavailable (refused, unreachable) or kTimeout.
+// kUnavailable (refused, unreachable), kTimeout, or kInternal: this machine is out of descriptors
+// or memory, and the endpoint was not asked.
 #pragma once
 
 #include <functional>

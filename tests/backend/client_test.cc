@@ -241,6 +241,39 @@ TEST_F(ClientTest, AConnectFailureSendsTheCallElsewhereAtOnceAndTakesTheEndpoint
   EXPECT_EQ(Out(), 0u);
 }
 
+TEST_F(ClientTest, WhatThisMachineLacksTakesNoEndpointOut) {
+  client();
+  net_->refuse_all = true;
+  net_->refused_as = base::Code::kInternal;  // out of descriptors
+  Use({At("10.0.0.1"), At("10.0.0.2")});
+  for (int i = 1; i <= 10; i++) {
+    TestCall call;
+    Dispatch(call);
+    ASSERT_EQ(call.end(), End::kFailed);
+    EXPECT_EQ(call.call.failed_step, Step::kConnect);
+    EXPECT_EQ(Tries(), 2u * static_cast<unsigned>(i)) << "each once";
+  }
+  EXPECT_EQ(Out(), 0u);
+  EXPECT_EQ(Count("failed_connects"), 20u);
+}
+
+TEST_F(ClientTest, AProbeThatThisMachineCouldNotMakeIsMadeAgain) {
+  client();
+  net_->refuse_all = true;
+  Use({At("10.0.0.1"), At("10.0.0.2")});
+  TestCall first;
+  Dispatch(first);
+  EXPECT_EQ(Out(), 2u);
+  Advance(seconds(10));
+  net_->refused_as = base::Code::kInternal;
+  TestCall second;
+  Dispatch(second);
+  EXPECT_EQ(Out(), 2u);
+  net_->refuse_all = false;
+  for (int i = 0; i < 4; i++) Ask();
+  EXPECT_EQ(Out(), 0u) << "both are probed at once";
+}
+
 TEST_F(ClientTest, WhenNobodyCanBeReachedEachIsTriedOnce) {
   client();
   net_->refuse_all = true;

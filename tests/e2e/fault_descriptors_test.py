@@ -113,9 +113,11 @@ class Descriptors(RouterTest):
                                             "/#/io.l5d.fs/other", "open files")
             self.assertTrue(text.startswith("trestle: connect: "), text)
         self.check_neighbour()
+        # It is none of the endpoint's fault.
+        accrual = "rt/rt/client/#/io.l5d.fs/other/failure_accrual/removals"
         self.limit(4096)
-        # It was none of the endpoint's fault; it may have been taken for out for a moment.
-        until(lambda: self.neighbour.text("other:get") == "other other:get", "it serves")
+        self.assertEqual(self.router.metric(accrual), 0)
+        self.assertEqual(self.neighbour.text("other:get"), "other other:get")
 
     def test_a_name_that_is_first_asked_for_when_there_is_no_descriptor(self):
         self.exhaust()

@@ -2,6 +2,7 @@
 // system picks.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -227,6 +228,25 @@ TEST_F(TcpTest, AConnectThatFailsAtOnceIsToldLater) {
   EXPECT_FALSE(failed);
   Until([&] { return failed.has_value(); });
   EXPECT_EQ(failed->code(), base::Code::kUnavailable);
+}
+
+// So that whoever asked for the connection knows that the peer was not even asked.
+TEST_F(TcpTest, AConnectWithoutADescriptorIsAFaultOfThisMachine) {
+  // Ubsan looks at the first object of each kind through a pipe: here it can.
+  auto nowhere = Address::Parse("255.255.255.255", 1);
+  connector_.Connect(*nowhere, seconds(10), [](Opened) {}).reset();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::optional<base::Status> failed;
+  auto attempt = connector_.Connect(listener_.address(), seconds(10),
+                                    [&](Opened result) { failed = result.status(); });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  Until([&] { return failed.has_value(); });
+  EXPECT_EQ(failed->code(), base::Code::kInternal);
+  EXPECT_EQ(failed->message(),
+            "cannot connect to " + listener_.address().Show() + ": Too many open files");
 }
 
 TEST_F(TcpTest, ADroppedAttemptTellsNothing) {

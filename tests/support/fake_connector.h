@@ -57,6 +57,7 @@ class FakeConnector final : public net::Connector {
   bool hold = false;               // attempts wait for Go()
   std::set<std::string> refusing;  // "10.0.0.1:1"
   bool refuse_all = false;
+  base::Code refused_as = base::Code::kUnavailable;
   size_t capacity = 1 << 20;  // of each direction
   std::vector<std::string> tries;
   base::Duration last_timeout{};
@@ -87,7 +88,7 @@ class FakeConnector final : public net::Connector {
     const std::string at = attempt->to.Show();
     Done done = std::move(attempt->done);
     if (refuse_all || refusing.count(at) > 0) {
-      return done(base::Status(base::Code::kUnavailable, "cannot connect to " + at + ": refused"));
+      return done(base::Status(refused_as, "cannot connect to " + at + ": refused"));
     }
     auto [near, far] = MemoryTransport::Pair(loop_, capacity);
     near->set_peer({attempt->to, {}});
