@@ -78,9 +78,13 @@ void Pool::Take(call::Call* call) {
   // An idle one that this call cannot use makes place for one that it can.
   if (Full() && !lendable_.idle().empty()) lendable_.idle().front()->Close();
   const bool may_open = !Full();
-  const bool opens = may_open && Short(1) && !MustWait(call->protocol);
-  // Each connection on its way has one who waits for it without that being counted.
-  const size_t may_wait = std::max<size_t>(options_.pool.max_waiters, openings_.size());
+  const bool must_wait = MustWait(call->protocol);
+  const bool opens = may_open && Short(1) && !must_wait;
+  // Each connection on its way has one who waits for it without that being counted, and so has each
+  // that is to be opened as soon as the endpoint was asked what to speak.
+  const size_t coming =
+      may_open && must_wait ? options_.pool.max_size - sessions_.size() : openings_.size();
+  const size_t may_wait = std::max<size_t>(options_.pool.max_waiters, coming);
   if (!opens && waiters_.size() >= may_wait) {
     metrics_->too_many_waiters->Add();
     owner_->OnLetGo(false);

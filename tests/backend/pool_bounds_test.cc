@@ -114,6 +114,26 @@ TEST_F(PoolBoundsTest, WithoutWaitersEachConnectionOnItsWayHasItsCall) {
   EXPECT_EQ(d.end(), End::kFailed);
 }
 
+TEST_F(PoolBoundsTest, WithoutWaitersThoseWhoseConnectionsWaitForTheFirstAnswerWaitToo) {
+  options_.ttwitter = true;
+  options_.pool.max_waiters = 0;
+  options_.pool.max_size = 3;
+  Open();
+  TestCall a, b, c, d;
+  for (TestCall* call : {&a, &b, &c, &d}) Dispatch(*call);
+  EXPECT_EQ(Opened(), 1u) << "one is asked first";
+  for (TestCall* call : {&a, &b, &c}) EXPECT_EQ(call->end(), End::kOpen) << call->failure();
+  EXPECT_EQ(d.end(), End::kFailed) << "there would be no connection for it";
+  Accept(0);
+  Settle(&loop_);
+  ASSERT_EQ(Opened(), 3u);
+  Accept(1);
+  Accept(2);
+  Settle(&loop_);
+  for (size_t i = 0; i < 3; i++) AnswerWith(i, WithHeader(ReplyFrame(kName, 1)));
+  for (TestCall* call : {&a, &b, &c}) EXPECT_EQ(call->end(), End::kReplied) << call->failure();
+}
+
 // --- places ---
 
 // What has a large message to itself stands not in the way of who has places.
