@@ -1,4 +1,5 @@
 // What is no Thrift call: the connection is closed, after the replies to the good calls before it.
+#include <glog/logging.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -53,6 +54,30 @@ TEST_F(BadBytesTest, AreCountedAndTheConnectionIsClosed) {
     EXPECT_FALSE(Ended(neighbour));
     Reset(neighbour);
   }
+}
+
+struct LogLines final : google::LogSink {
+  LogLines() { google::AddLogSink(this); }
+  ~LogLines() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* message, size_t size) override {
+    lines.emplace_back(message, size);
+  }
+  std::vector<std::string> lines;
+};
+
+// Those that are not told one by one may have had other reasons.
+TEST_F(BadBytesTest, TheLogTellsOfThemOnceInAWhileAndCountsTheOthers) {
+  LogLines log;
+  for (const char* bytes : {"GET / HTTP/1.1\r\n\r\n", "\x7f\xff\xff\xff", "\x16\x03\x01\x02"}) {
+    Send(Connect(), bytes);
+  }
+  ASSERT_EQ(log.lines.size(), 1u);
+  EXPECT_EQ(log.lines[0].find(" more"), std::string::npos) << log.lines[0];
+  Advance(std::chrono::seconds(10));
+  Send(Connect(), "GET / HTTP/1.1\r\n\r\n");
+  ASSERT_EQ(log.lines.size(), 2u);
+  EXPECT_TRUE(log.lines[1].ends_with(" (and 2 more)")) << log.lines[1];
 }
 
 TEST_F(BadBytesTest, TheGoodCallsBeforeThemAreAnsweredFirst) {
