@@ -193,6 +193,10 @@ int Explain(net::EventLoop* loop, const CommandLine& line, const conf::Config& c
         if (tree.ok()) {
           naming::BindResult bound = naming::Bind(dtab, *path, *namers);
           std::cout << naming::ExplainText(*tree, &bound);
+          if (path->empty()) {
+            std::cout << "/ is the empty name; the calls of this router have names that begin with "
+                      << router->dst_prefix.Show() << " (dstPrefix)\n";
+          }
         } else {
           std::cerr << "trestle: " << line.path << ": " << tree.status().message() << "\n";
           exit_code = kFailed;

@@ -173,6 +173,9 @@ class CommandLine(unittest.TestCase):
         for part in ("/srv/gone", "~", "127.0.0.1:8081"):
             self.assertIn(part, shown)
 
+    def test_explain_the_empty_name_says_what_names_calls_have(self):
+        self.assertIn("names that begin with /thrift (dstPrefix)", self.explain("/"))
+
     def test_explain_with_a_dtab_of_the_request(self):
         shown = self.explain("/thrift/users", "--dtab", "/srv/users => /srv/next")
         self.assertIn("127.0.0.1:8083", shown)
