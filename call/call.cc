@@ -71,7 +71,20 @@ void Call::ReplyError(base::Buffer payload) {
   Reply(std::move(payload), thrift::ReplyKind::kUnknown);
 }
 
+void Call::Withdraw(const base::Status& status) {
+  assert(end_ == End::kReplied);
+  reply.Clear();
+  reply_is_error = false;
+  SetFailure(Step::kReply, status);
+  end_ = End::kFailed;
+}
+
 void Call::Fail(Step at, const base::Status& status) {
+  SetFailure(at, status);
+  EndWith(End::kFailed);
+}
+
+void Call::SetFailure(Step at, const base::Status& status) {
   failed_step = at;
   failed_code = status.code();
   reply_header_bytes.Clear();  // of a reply that broke off
@@ -79,7 +92,6 @@ void Call::Fail(Step at, const base::Status& status) {
   if (logical) failure += ": " + *logical;
   if (concrete) failure += ": " + *concrete;
   failure = OneLine(failure + ": " + status.message());
-  EndWith(End::kFailed);
 }
 
 void Call::OnewayDone() { EndWith(End::kOneway); }

@@ -135,6 +135,8 @@ class Call {
   // A mux backend answers with an error below Thrift: `payload` is its text (kMux: as it came).
   void ReplyError(base::Buffer payload);
   void Fail(Step at, const base::Status& status);
+  // In OnEnded, by the sink: there is no memory to keep the reply, so it becomes a failure.
+  void Withdraw(const base::Status& status);
   void OnewayDone();
   // Ends the call without an answer; its Holder lets go.
   void Cancel();
@@ -185,6 +187,7 @@ class Call {
  private:
   friend class Queue;
   void EndWith(End end);
+  void SetFailure(Step at, const base::Status& status);
   End end_ = End::kOpen;
   bool reply_begun_ = false;
   Call* next_ = nullptr;

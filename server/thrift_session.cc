@@ -12,6 +12,8 @@ namespace {
 // A large reply is taken from its backend while no more of it than this waits for the client; less
 // where memory is short.
 constexpr size_t kBodyRoom = 256 * 1024, kShortRoom = 16 * 1024;
+// An error that takes a reply's place is about as large.
+constexpr size_t kSmallReply = 1024;
 
 }  // namespace
 
@@ -214,7 +216,20 @@ void ThriftSession::Resume() {
 
 // --- replies out ---
 
+// The call was taken on when there was memory; now there is none for replies that only wait.
+bool ThriftSession::MayKeep(const call::Call& call) const {
+  return call.end() != call::End::kReplied || call.reply_begun() || !server_->full() ||
+         call.reply.size() <= kSmallReply || connection_.unsent() + waiting_bytes_ <= kShortRoom;
+}
+
 void ThriftSession::OnEnded(call::Call* call) {
+  if (!MayKeep(*call)) {
+    server_->metrics().refused->Add();
+    const size_t waits = connection_.unsent() + waiting_bytes_;
+    call->Withdraw(base::Status(
+        base::Code::kRefused,
+        "over maxBufferedBytes while " + std::to_string(waits) + " bytes wait for the client"));
+  }
   Count(*call);
   call->ForgetBytes();  // it may wait for its turn
   if (call == body_call_) body_call_ = nullptr;

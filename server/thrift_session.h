@@ -78,6 +78,7 @@ class ThriftSession final : public Session,
   void StartReply(call::Call* call);
   void AskForBody();
   void BreakReply();
+  bool MayKeep(const call::Call& call) const;
   void KeepForItsTurn(call::Call* call);
   void Count(const call::Call& call);
 

@@ -316,6 +316,39 @@ TEST_F(BudgetTest, PastTheBoundCallsAreRefused) {
   EXPECT_EQ(Shown(Replies(client)), "svc:m/2");
 }
 
+// Their calls were taken on when there was memory; what they do not read must not add to it.
+TEST_F(BudgetTest, PastTheBoundRepliesToAClientThatDoesNotReadAreRefused) {
+  Client& lazy = Connect(100);
+  Client& other = Connect();
+  std::string sent;
+  for (int i = 0; i < 20; i++) sent += CallFrame("m", i);
+  ASSERT_EQ(SendAll(lazy, sent), sent.size());
+  Send(other, CallFrame("m", 1));
+  ASSERT_EQ(handler_.open.size(), 21u);
+  handler_.Reply(handler_.Take(), std::string(60'000, 'r'));
+  FillToFull();
+  server().Reconfigure(options_);
+  Settle(&loop_);
+  const size_t before = base::Block::BytesOnThread();
+  for (int i = 0; i < 18; i++) handler_.Reply(handler_.Take(), std::string(60'000, 'r'));
+  handler_.Reply(handler_.Take(), "small");
+  Settle(&loop_);
+  EXPECT_LE(base::Block::BytesOnThread(), before + base::Arena::kBlockBytes);
+  EXPECT_EQ(Count("refused"), 18u);
+  EXPECT_EQ(Count("failures/reply/refused"), 18u);
+  EXPECT_EQ(Count("success"), 2u);
+  // Who reads gets its reply, however large.
+  handler_.Reply(handler_.Take(), std::string(60'000, 'o'));
+  EXPECT_EQ(Shown(Replies(other)), "m/1");
+  auto got = Replies(lazy);
+  ASSERT_EQ(got.size(), 20u);
+  EXPECT_EQ(got[0].body, std::string(60'000, 'r'));
+  for (size_t i = 1; i < 19; i++) {
+    EXPECT_EQ(got[i].text.substr(0, 37), "trestle: reply: over maxBufferedBytes") << i;
+  }
+  EXPECT_EQ(got[19].body, "small");
+}
+
 TEST_F(BudgetTest, PastTheBoundALargeMessageThatMustBeHeldClosesItsConnection) {
   options_.dialect.framing = Framing::kBuffered;
   options_.stream_threshold = 1000;
