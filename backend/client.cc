@@ -99,8 +99,8 @@ void Client::Reconfigure(const Options& options, std::unique_ptr<net::Connector>
                      options.theader_zlib != options_.theader_zlib ||
                      options.mux_fragment != options_.mux_fragment ||
                      options.strip_service_name != options_.strip_service_name ||
-                     options.pool.max_in_flight != options_.pool.max_in_flight ||
-                     options.pool.mux_in_flight != options_.pool.mux_in_flight;
+                     options.Places(Wire::kThrift) != options_.Places(Wire::kThrift) ||
+                     options.Places(Wire::kMux) != options_.Places(Wire::kMux);
   const bool rebalance =
       options.balance != options_.balance || options.max_effort != options_.max_effort;
   options_ = options;

@@ -27,10 +27,6 @@ struct PoolOptions {
   std::optional<base::Duration> idle_time;  // none: for ever
   uint32_t max_in_flight = 1;               // calls on one connection at the same time
   uint32_t mux_in_flight = 65'536;          // the same of a mux session
-  // Of a connection that speaks `wire`; kAuto: that may turn out to speak mux.
-  uint32_t InFlight(Wire wire) const {
-    return wire == Wire::kMux || wire == Wire::kAuto ? mux_in_flight : max_in_flight;
-  }
   friend bool operator==(const PoolOptions&, const PoolOptions&) = default;
 };
 
@@ -82,6 +78,12 @@ struct Options {
   base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle
   size_t max_buffered_bytes =
       256 << 20;  // by all of this worker: past it large replies are refused
+  // Calls at the same time on a connection that speaks `spoken`; kAuto: that may turn out to speak
+  // mux. In Thrift only seqids tell the replies of many apart.
+  uint32_t Places(Wire spoken) const {
+    if (spoken == Wire::kMux || spoken == Wire::kAuto) return pool.mux_in_flight;
+    return verify_seqid ? pool.max_in_flight : 1;
+  }
   friend bool operator==(const Options&, const Options&) = default;
 };
 

@@ -222,7 +222,7 @@ void Pool::OnOpenFailed(const base::Status& why) {
   // Those who wait for no other connection go elsewhere at once.
   auto others = [this] {
     const size_t probes = probe_ && wire() == Wire::kAuto ? 1 : 0;
-    return (openings_.size() + standing() + probes) * uint64_t{options_.pool.InFlight(wire())};
+    return (openings_.size() + standing() + probes) * uint64_t{options_.Places(wire())};
   };
   while (waiters_.size() > others()) LoseWaiter(why);
   if (retired_ && empty()) owner_->OnEmpty();

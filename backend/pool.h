@@ -125,7 +125,7 @@ class Pool final : private SessionOwner,
   bool Full() const;
   // More wait, with `more` of them, than what is on its way can carry.
   bool Short(uint64_t more = 0) const {
-    return waiters_.size() + more > openings_.size() * uint64_t{options_.pool.InFlight(wire())};
+    return waiters_.size() + more > openings_.size() * uint64_t{options_.Places(wire())};
   }
   bool MustWait(thrift::Protocol protocol) const;
   bool Upgrades() const { return options_.ttwitter && wire() == Wire::kThrift; }

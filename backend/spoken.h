@@ -29,7 +29,7 @@ struct Spoken {
             protocol,
             upgraded && !theader,
             options.strip_service_name,
-            options.pool.InFlight(wire)};
+            options.Places(wire)};
   }
 };
 

@@ -232,7 +232,9 @@ bool ThriftSession::OnReply(Reply* reply, bool last) {
 }
 
 InFlight::Entry* ThriftSession::Match(const thrift::Envelope& envelope) {
-  if (options_.verify_seqid && !IsAboutHeader(envelope)) return in_flight_.Find(envelope.seqid);
+  // One that carries many was opened when seqids counted.
+  const bool counts = options_.verify_seqid || spoken_.max_in_flight > 1;
+  if (counts && !IsAboutHeader(envelope)) return in_flight_.Find(envelope.seqid);
   // Seqids tell nothing while a call waits.
   Entry* e = in_flight_.oldest();
   while (e && e->oneway) e = in_flight_.Next(e);

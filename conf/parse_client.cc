@@ -138,6 +138,18 @@ void CheckDialect(Section* section, const ClientEntry& entry,
   }
 }
 
+// Only seqids tell the replies of one connection apart.
+void CheckSeqids(const Section& section, const ClientEntry& entry,
+                 const std::optional<Item>& verify) {
+  if (entry.verify_seqid.value_or(true) || !entry.host_connection_pool) return;
+  // On mux sessions it is tags that tell.
+  if (entry.protocol == ClientProtocol::kThriftMux) return;
+  const uint32_t most = entry.host_connection_pool->max_in_flight.value_or(1);
+  if (most == 1) return;
+  section.Wrong(*verify, "must be true where maxInFlight is over 1 (it is " + std::to_string(most) +
+                             "): nothing else tells the replies of one connection apart");
+}
+
 // The keys that `client` has under io.l5d.global, and each of its configs under io.l5d.static.
 // `fallback`: as for CheckDialect.
 ClientEntry ReadEntry(Section* section, std::optional<ClientProtocol> fallback = std::nullopt) {
@@ -158,6 +170,7 @@ ClientEntry ReadEntry(Section* section, std::optional<ClientProtocol> fallback =
   entry.theader_zlib = section->MaybeFlag("theaderZlib");
   entry.mux = ReadMux(section->Map("mux"));
   entry.strip_service_name = section->MaybeFlag("stripServiceName");
+  CheckSeqids(*section, entry, section->Take("verifySeqid"));
   section->Done({{"tls"}, {"requestAuthorizers", "[]"}, {"forwardClientCert", "false"}});
   CheckDialect(section, entry, fallback);
   return entry;

@@ -79,6 +79,19 @@ TEST_F(PoolSharingTest, FewConnectionsCarryTheLoad) {
   EXPECT_EQ(AnswerAll(1), 2u) << "who is busy with room goes before who is idle";
 }
 
+TEST_F(PoolSharingTest, WithoutVerifySeqidEachCallHasAConnectionOfItsOwn) {
+  options_.verify_seqid = false;
+  client();
+  net_->hold = true;
+  Open();
+  Calls calls = Start(4);
+  EXPECT_EQ(net_->trying(), 4u);
+  net_->hold = false;
+  while (net_->Go()) Settle(&loop_);
+  for (size_t i = 0; i < 4; i++) EXPECT_EQ(AnswerAll(i), 1u);
+  EXPECT_EQ(Replied(calls), 4u);
+}
+
 TEST_F(PoolSharingTest, OverMaxSizeCallsWaitForAPlace) {
   options_.pool.max_size = 1;
   Open();

@@ -111,6 +111,22 @@ TEST_F(ReloadTest, ALargerReplyMayComeAfterItsBoundWasRaised) {
   EXPECT_EQ(call.end(), End::kReplied) << call.failure();
 }
 
+// From then on a connection carries one call at a time, so those that carry more are no more used.
+TEST_F(ReloadTest, VerifySeqidThatIsTakenAwayTakesSharedConnectionsAway) {
+  options_.pool.max_in_flight = 4;
+  Open();
+  TestCall a, b;
+  Dispatch(a);
+  options_.verify_seqid = false;
+  Reload();
+  Dispatch(b);
+  EXPECT_EQ(Opened(), 2u);
+  AnswerAt(1);
+  EXPECT_EQ(b.end(), End::kReplied);
+  AnswerAt(0);
+  EXPECT_EQ(a.end(), End::kReplied);
+}
+
 TEST_F(ReloadTest, ASharedConnectionOfBeforeFinishesItsCallsAndTakesNoMore) {
   options_.pool.max_in_flight = 4;
   Open();

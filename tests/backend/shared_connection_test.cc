@@ -72,27 +72,43 @@ TEST_F(SharedConnectionTest, TheCallsOfOneTurnGoOutInOneWrite) {
   EXPECT_EQ(near_->writes(), before + 1);
 }
 
-TEST_F(SharedConnectionTest, WithoutVerifySeqidTheOrderIsTrusted) {
+// Nothing would tell the reply of one call from that of another.
+TEST_F(SharedConnectionTest, WithoutVerifySeqidItCarriesOneCallAtATime) {
   options_.verify_seqid = false;
   Open();
-  Ask(3);
-  for (size_t i : {0, 1, 2}) {
-    Answer(ReplyFrame(asked_[i].name, 0, "body" + std::to_string(i)));
-    ExpectAnswered(i);
+  for (int i = 0; i < 3; i++) {
+    Ask(1);
+    EXPECT_FALSE(session_->HasRoom());
+    Answer(ReplyFrame(asked_[0].name, 0, "body0"));
+    ExpectAnswered(0);
+    EXPECT_TRUE(session_->HasRoom());
   }
   EXPECT_EQ(owner_.dead, 0);
 }
 
-TEST_F(SharedConnectionTest, WithoutVerifySeqidALateReplyIsTheOldestOnes) {
+TEST_F(SharedConnectionTest, WithoutVerifySeqidACallThatIsLetGoTakesTheConnectionWithIt) {
   options_.verify_seqid = false;
+  for (bool late : {false, true}) {
+    Open();
+    Ask(1);
+    late ? calls_[0]->call.TimeOut(base::Status(base::Code::kTimeout, "late"))
+         : calls_[0]->call.Cancel();
+    EXPECT_EQ(owner_.dead, 1);
+    EXPECT_FALSE(session_->HasRoom());
+    EXPECT_TRUE(far_->peer_ended());
+  }
+}
+
+// It was opened when seqids counted; its replies go by them.
+TEST_F(SharedConnectionTest, VerifySeqidThatIsTakenAwayMixesUpNoReplies) {
   Open();
-  Ask(2);
-  calls_[0]->call.Cancel();
-  Answer(ReplyFrame(asked_[0].name, 0));
-  EXPECT_EQ(owner_.stray, 1);
-  EXPECT_EQ(calls_[1]->end(), End::kOpen);
-  Answer(ReplyFrame(asked_[1].name, 0, "body1"));
-  ExpectAnswered(1);
+  Ask(3);
+  options_.verify_seqid = false;
+  for (size_t i : {2, 0, 1}) {
+    Answer(ReplyTo(i));
+    ExpectAnswered(i);
+  }
+  EXPECT_EQ(owner_.dead, 0);
 }
 
 TEST_F(SharedConnectionTest, ABackendThatAnswersTwiceLosesTheConnectionAndItsCalls) {
@@ -365,9 +381,8 @@ TEST_F(SharedConnectionTest, OnewaysDoNotStandInTheOrderOfReplies) {
   Open();
   auto oneway = TestCall::Oneway();
   TestCall call("m", 9);
-  session_->Send(&oneway->call);
-  session_->Send(&call.call);
-  Read();
+  Send(*oneway);
+  Send(call);
   Answer(ReplyFrame("m", 0, "answer"));
   ASSERT_EQ(call.end(), End::kReplied);
   EXPECT_EQ(call.reply(), ReplyFrame("m", 9, "answer"));

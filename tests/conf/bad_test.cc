@@ -269,6 +269,10 @@ INSTANTIATE_TEST_SUITE_P(
              WithRouter("  client: {hostConnectionPool: {minSize: 5, maxSize: 4}}\n"),
              {"f:4: routers[0].client.hostConnectionPool.minSize: must be at most maxSize (4), is "
               "5"}},
+        Case{"SharedWithoutSeqids",
+             WithRouter("  client: {verifySeqid: false, hostConnectionPool: {maxInFlight: 2}}\n"),
+             {"f:4: routers[0].client.verifySeqid: must be true where maxInFlight is over 1 (it is "
+              "2): nothing else tells the replies of one connection apart"}},
         Case{"JitterEnds",
              WithRouter("  client: {failureAccrual: {kind: io.l5d.consecutiveFailures, backoff: "
                         "{kind: jittered, minMs: 2, maxMs: 1}}}\n"),

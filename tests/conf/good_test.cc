@@ -256,7 +256,7 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
     clientSession: {idleTimeMs: 9, lifeTimeMs: 10}
     socketOptions: {keepAlive: true}
     connectTimeoutMs: 11
-    verifySeqid: false
+    verifySeqid: true
     protocol: auto
     thriftFramed: false
     attemptTTwitterUpgrade: true
@@ -280,7 +280,7 @@ TEST(GoodTest, EveryKeyOfAClientAndAService) {
   EXPECT_EQ(client.client_session, (SessionBounds{Millis(9), Millis(10)}));
   EXPECT_TRUE(client.socket_options.keep_alive);
   EXPECT_EQ(client.connect_timeout, Millis(11));
-  EXPECT_FALSE(client.verify_seqid);
+  EXPECT_TRUE(client.verify_seqid);
   EXPECT_EQ(client.protocol, ClientProtocol::kAuto);
   EXPECT_FALSE(client.thrift_framed);
   EXPECT_TRUE(client.attempt_ttwitter_upgrade);
