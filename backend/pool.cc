@@ -12,6 +12,10 @@ constexpr uint32_t kMicrosPerMs = 1000;
 // A connection that was idle for longer is looked at before it is used: its backend may have closed
 // it in this very turn.
 constexpr auto kFresh = std::chrono::milliseconds(500);
+// Connections on their way of which nobody has need yet.
+constexpr size_t kWarmAtOnce = 16;
+// A backend that lets in one connection and refuses the next is not tried without end.
+constexpr auto kColdFor = std::chrono::seconds(1);
 
 size_t Index(thrift::Protocol protocol) { return static_cast<size_t>(protocol); }
 
@@ -138,8 +142,17 @@ void Pool::ServeWaiters() {
 void Pool::Warm() {
   if (retired_) return;
   if (options_.wire == Wire::kAuto) Probe();
-  while (standing() + openings_.size() < options_.pool.min_size) {
+  const uint64_t least = options_.pool.min_size, now = standing() + openings_.size();
+  warming_ = least > now ? least - now : 0;
+  cold_.reset();
+  WarmMore();
+}
+
+void Pool::WarmMore() {
+  while (!retired_ && warming_ > 0 && openings_.size() < kWarmAtOnce) {
+    if (standing() + openings_.size() >= options_.pool.min_size) return;
     if (MustWait(protocol_)) return;
+    --warming_;
     Open(protocol_);
   }
 }
@@ -186,7 +199,7 @@ void Pool::OnAnswer(Opening* opening, Answer answer) {
     CloseAllIdle();
   }
   OpenForWaiters();
-  Warm();
+  WarmMore();
 }
 
 void Pool::OnOpened(Opening* opening, base::Result<Opened> result) {
@@ -214,9 +227,13 @@ void Pool::OnOpened(Opening* opening, base::Result<Opened> result) {
   if (lease_end_ != base::TimePoint::max()) RecountLeases();
   session->Start();
   OnRoom(session);
+  if (cold_ && loop_->Now() - *cold_ >= kColdFor) return Warm();
+  WarmMore();
 }
 
 void Pool::OnOpenFailed(const base::Status& why) {
+  warming_ = 0;
+  cold_ = loop_->Now();
   metrics_->failed_connects->Add();
   owner_->OnConnectFailed(why.code() != base::Code::kInternal);
   // Those who wait for no other connection go elsewhere at once.

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -76,7 +77,8 @@ class Pool final : private SessionOwner,
 
   // Sends `call` on a connection, at once or when there is one.
   void Take(call::Call* call);
-  // Opens connections up to minSize.
+  // Opens connections up to minSize, a few at a time. When one cannot be made it stops, until one
+  // was made a while later.
   void Warm();
   // No new calls: idle connections close now, others after their call.
   void Retire();
@@ -133,6 +135,8 @@ class Pool final : private SessionOwner,
   // For all who wait, as far as there may be connections for them.
   void OpenForWaiters();
   void OnOpenFailed(const base::Status& why);
+  // Goes on with what Warm began.
+  void WarmMore();
   void GiveUpOpenings();
 
   // --- calls ---
@@ -173,6 +177,8 @@ class Pool final : private SessionOwner,
   std::unique_ptr<MuxProbe> probe_;
   thrift::Protocol protocol_ = thrift::Protocol::kBinary;  // of the last call
   uint32_t generation_ = 0;
+  uint64_t warming_ = 0;                 // connections that Warm may still open
+  std::optional<base::TimePoint> cold_;  // when connecting failed and Warm stopped
   call::Queue waiters_;
   bool retired_ = false;
   bool ending_ = false;  // it is being destroyed

@@ -5,6 +5,7 @@ namespace {
 
 constexpr uint32_t kAnyNumber = 2'147'483'647;
 constexpr uint32_t kMostInFlight = 65'536;  // as backend::InFlight
+constexpr uint32_t kMostKept = 10'000;      // connections to one endpoint that wait for calls
 constexpr uint32_t kLeastFragment = 1024;
 
 // In the order of ClientProtocol.
@@ -14,7 +15,7 @@ std::optional<PoolConfig> ReadPool(std::optional<Section> section) {
   if (!section) return std::nullopt;
   PoolConfig pool;
   const auto least = section->Take("minSize");
-  pool.min_size = section->Whole("minSize", 0, kAnyNumber, pool.min_size);
+  pool.min_size = section->Whole("minSize", 0, kMostKept, pool.min_size);
   pool.max_size = section->Whole("maxSize", 1, kAnyNumber, pool.max_size);
   pool.idle_time = section->Time("idleTimeMs", 0, pool.idle_time);
   pool.max_waiters = section->Whole("maxWaiters", 0, kAnyNumber, pool.max_waiters);

@@ -172,6 +172,54 @@ TEST_F(PoolTest, MinSizeIsOpenedAheadAndKept) {
   EXPECT_EQ(Gauge("connections"), 2);
 }
 
+TEST_F(PoolTest, AGreatMinSizeIsOpenedAFewAtATime) {
+  options_.pool.min_size = 100;
+  client();
+  net_->hold = true;
+  Open();
+  size_t most = 0;
+  do {
+    most = std::max(most, net_->trying());
+  } while (net_->Go() && (Settle(&loop_), true));
+  EXPECT_EQ(most, 16u);
+  EXPECT_EQ(Opened(), 100u);
+  EXPECT_EQ(Gauge("pool_cached"), 100);
+}
+
+TEST_F(PoolTest, WhileConnectingFailsNoMoreAreOpenedAhead) {
+  options_.pool.min_size = 100;
+  client();
+  net_->refuse_all = true;
+  Open();
+  EXPECT_EQ(Tries(), 16u);
+  net_->refuse_all = false;
+  TestCall call;
+  Dispatch(call);
+  ASSERT_EQ(Opened(), 1u) << "too soon after the failures";
+  AnswerAt(0);
+  Advance(seconds(1));
+  TestCall a, b;
+  Dispatch(a);
+  Dispatch(b);
+  EXPECT_EQ(Opened(), 100u);
+  AnswerAt(0);
+  AnswerAt(1);
+}
+
+TEST_F(PoolTest, ABackendThatClosesAtOnceIsNotConnectedToForEver) {
+  options_.pool.min_size = 100;
+  client();
+  net_->hold = true;
+  Open();
+  while (net_->Go() && Tries() < 1000) {
+    Settle(&loop_);
+    net_->backends.back()->end->Close(false);
+    Settle(&loop_);
+  }
+  EXPECT_EQ(Tries(), 100u);
+  EXPECT_EQ(Gauge("connections"), 0);
+}
+
 TEST_F(PoolTest, IdleConnectionsAreClosedAfterTheirTime) {
   options_.pool.idle_time = seconds(60);
   Open();

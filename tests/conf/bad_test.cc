@@ -269,6 +269,10 @@ INSTANTIATE_TEST_SUITE_P(
              WithRouter("  client: {hostConnectionPool: {minSize: 5, maxSize: 4}}\n"),
              {"f:4: routers[0].client.hostConnectionPool.minSize: must be at most maxSize (4), is "
               "5"}},
+        Case{"MinSize",
+             WithRouter("  client: {hostConnectionPool: {minSize: 10001, maxSize: 20000}}\n"),
+             {"f:4: routers[0].client.hostConnectionPool.minSize: must be at most 10000, is "
+              "10001"}},
         Case{"SharedWithoutSeqids",
              WithRouter("  client: {verifySeqid: false, hostConnectionPool: {maxInFlight: 2}}\n"),
              {"f:4: routers[0].client.verifySeqid: must be true where maxInFlight is over 1 (it is "
