@@ -11,8 +11,8 @@ namespace {
 
 // A reply that is not whole and larger than this gives way when memory is short.
 constexpr size_t kSmallReply = 64 * 1024;
-// Bounds of how many oneways are remembered: two for each call that may be in flight.
-constexpr uint32_t kFewOneways = 8, kManyOneways = 1024;
+// Of which late answers are known.
+constexpr size_t kMostOneways = 1024;
 constexpr uint32_t kLength = 4;  // bytes of a frame's length
 
 // Looks at what is here of the message; keeps the rest of the work for its rest.
@@ -157,10 +157,12 @@ void ThriftSession::Written(Entry* entry) {
   }
   alone_ = false;
   set_after_oneway(true);
-  if (oneways_.empty()) {
-    oneways_.resize(2 * std::clamp(spoken_.max_in_flight, kFewOneways / 2, kManyOneways / 2));
+  if (oneways_.size() < kMostOneways) {
+    oneways_.push_back(entry->seqid);
+  } else {
+    oneways_[oneway_count_ % kMostOneways] = entry->seqid;
   }
-  oneways_[oneway_count_++ % oneways_.size()] = entry->seqid;
+  ++oneway_count_;
   in_flight_.Remove(entry);
   if (call) {
     Release(call);
@@ -257,9 +259,7 @@ const char* ThriftSession::Refuse(const Entry* entry, const thrift::Envelope& en
 }
 
 bool ThriftSession::IsOneway(int32_t seqid) const {
-  size_t n = std::min<size_t>(oneway_count_, oneways_.size());
-  return std::find(oneways_.begin(), oneways_.begin() + static_cast<ptrdiff_t>(n), seqid) !=
-         oneways_.begin() + static_cast<ptrdiff_t>(n);
+  return std::find(oneways_.begin(), oneways_.end(), seqid) != oneways_.end();
 }
 
 // `entry`: its call was let go of, or is a oneway that is being written.
