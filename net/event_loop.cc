@@ -14,6 +14,12 @@
 namespace trestle::net {
 namespace {
 
+// A timer that is so late tells that we stood still: a stopped process, a machine that slept.
+constexpr auto kLate = std::chrono::milliseconds(20);
+// Bounds of what goes before it then.
+constexpr int kCatchUpRounds = 32;
+constexpr auto kCatchUpEvery = std::chrono::seconds(1);
+
 // Rounded up to whole milliseconds: a timer never fires early, and near ones share a wake-up.
 itimerspec After(base::Duration d) {
   auto ms = std::max<int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(d).count());
@@ -104,13 +110,18 @@ bool EventLoop::Poll() {
   return Turn(false);
 }
 
-// One turn: wait for descriptors, then timers, then what was posted, then the ends.
+// One turn: wait for descriptors, then timers, then what was posted, then the ends. After a
+// standstill the descriptors are asked until they have no more, before the timers.
 bool EventLoop::Turn(bool wait) {
   if (wait) ArmTimer();
   fresh_ = false;
   event_base_loop(base_, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
   bool any = fresh_;
   Refresh();
+  if (!timers_.empty() && now_ - timers_[0]->at_ >= kLate) {
+    CatchUp();
+    any = true;
+  }
   bool busy = RunTimers();
   busy |= any;
   busy |= RunPosted();
@@ -149,6 +160,22 @@ bool EventLoop::RunPosted() {
   }
   for (auto& w : work) w();
   return true;
+}
+
+// While we stood still the others did not: what they sent, and what comes of it, counts before the
+// times that ran out meanwhile. The system gives a part of it at a time. A loop that is late
+// because it has too much to do must not put its timers off by doing more: hence the bounds.
+void EventLoop::CatchUp() {
+  if (now_ < next_catch_up_) return;
+  next_catch_up_ = now_ + kCatchUpEvery;
+  for (int round = 0; round < kCatchUpRounds; round++) {
+    bool busy = RunPosted();
+    busy |= !turn_ends_.empty();
+    RunTurnEnds();
+    seen_ = false;
+    event_base_loop(base_, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    if (!busy && !seen_) return;
+  }
 }
 
 void EventLoop::AtTurnEnd(TurnEnd* work) {

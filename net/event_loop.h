@@ -80,6 +80,7 @@ class EventLoop {
     RunTurnEnds();
   }
   void Refresh() {
+    seen_ = true;
     if (fresh_) return;
     fresh_ = true;
     now_ = clock_->Now();
@@ -91,6 +92,7 @@ class EventLoop {
   bool Turn(bool wait);
   void Bury(std::shared_ptr<void> dead);
   bool RunPosted();
+  void CatchUp();
   bool RunTimers();
   void ArmTimer();
   void RunTurnEnds();
@@ -111,10 +113,12 @@ class EventLoop {
   std::atomic<bool> woken_{false};  // something is posted; changed under the mutex
   bool end_soon_ = false;
   bool fresh_ = false;  // now_ was read in this turn
+  bool seen_ = false;   // a descriptor had something; CatchUp's own
   std::vector<TurnEnd*> turn_ends_;
   std::vector<std::shared_ptr<void>> graveyard_;
   std::vector<Timer*> timers_;  // a heap by time
   base::TimePoint armed_{};
+  base::TimePoint next_catch_up_{};  // not before
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
 };
