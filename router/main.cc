@@ -1,8 +1,11 @@
 // trestle: the router's program. Reads the command line and the configuration, builds the namers
 // that the configuration names, and runs until it is told to stop.
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -146,13 +149,26 @@ std::shared_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& co
   return namers;
 }
 
-base::Result<std::string> ReadConfig(const std::string& file) {
+// Whether opening and reading it ends by itself: a pipe is waited for.
+bool IsRegular(int descriptor) {
+  struct stat about {};
+  return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+// `again`: while calls are served, so it must not wait.
+base::Result<std::string> ReadConfig(const std::string& file, bool again) {
   std::string text;
   if (file == "-") {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
     return text;
   }
-  std::FILE* in = std::fopen(file.c_str(), "rb");
+  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC | (again ? O_NONBLOCK : 0));
+  if (again && descriptor >= 0 && !IsRegular(descriptor)) {
+    close(descriptor);
+    return base::Status(base::Code::kInvalid,
+                        file + ": cannot be read again: it is no regular file");
+  }
+  std::FILE* in = descriptor < 0 ? nullptr : fdopen(descriptor, "rb");
   char bytes[16 * 1024];
   size_t n = 0;
   while (in && text.size() <= conf::kMaxConfigBytes &&
@@ -227,7 +243,7 @@ struct Loaded {
 };
 
 base::Result<Loaded> Load(net::EventLoop* loop, const std::string& file, const Namers* before) {
-  auto text = ReadConfig(file);
+  auto text = ReadConfig(file, before != nullptr);
   if (!text.ok()) return text.status();
   const std::string shown = file == "-" ? "standard input" : file;
   conf::Parsed parsed = conf::Parse(*text, shown);

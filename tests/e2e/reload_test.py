@@ -297,6 +297,40 @@ class Reload(unittest.TestCase):
         self.assertEqual(client.receive().fields[0], b"drain")
         self.assertEqual(self.router.wait(), 0)
 
+    def test_a_pipe_is_not_waited_for(self):
+        """Whoever opens a pipe waits until somebody writes to it."""
+        self.start()
+        client = Client(self.router.port)
+        self.assertEqual(client.text("svc:get"), "users svc:get")
+        config_file = self.router.config_file
+        os.remove(config_file)
+        os.mkfifo(config_file)
+        self.refused(f"{config_file}: cannot be read again: it is no regular file")
+        os.remove(config_file)
+        os.mkdir(config_file)
+        self.refused(f"{config_file}: cannot be read again: it is no regular file")
+        os.rmdir(config_file)
+        self.main["dtab"] = f"/svc => {FS}/other"
+        self.reload()
+        self.becomes(client, "other svc:get")
+
+    def test_a_start_reads_from_a_pipe(self):
+        """What a shell makes of <(...)."""
+        self.start()
+        self.router.signal()
+        self.assertEqual(self.router.wait(), 0)
+        reads, writes = os.pipe()
+        os.write(writes, json.dumps(self.config).encode())
+        os.close(writes)
+        with open(reads, "rb"), \
+                open(self.router.folder + "/log", "w", encoding="utf-8") as log:
+            self.router.process = subprocess.Popen([program("trestle"), f"/dev/fd/{reads}"],
+                                                   pass_fds=[reads], stderr=log)
+        self.assertTrue(self.router.wait_ready())
+        self.refused("cannot be read again")
+        with Client(self.router.port) as client:
+            self.assertEqual(client.text("svc:get"), "users svc:get")
+
     def test_standard_input_cannot_be_read_again(self):
         self.start()
         self.router.signal()
