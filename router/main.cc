@@ -285,6 +285,7 @@ void Reload(net::EventLoop* loop, const std::string& file, Process* process,
 
 int Serve(net::EventLoop* loop, const std::string& file, Loaded loaded) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);  // again when `signals` is gone: the workers still end then
   // What a burst of large frames took goes back to the system after it.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   RaiseDescriptorLimit();

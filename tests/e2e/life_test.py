@@ -51,6 +51,15 @@ class Life(unittest.TestCase):
             router.signal(number)
             self.assertEqual(router.wait(), 0)
 
+    def test_sighup_during_the_stop_is_no_end(self):
+        """A signal that comes when nobody listens for it any more must not kill the process."""
+        for _ in range(5):
+            router = self.start()
+            router.signal()
+            while router.process.poll() is None:
+                router.signal(signal.SIGHUP)
+            self.assertEqual(router.wait(), 0)
+
     def test_a_call_in_flight_finishes(self):
         router = self.start()
         busy, idle = Client(router.port), Client(router.ports[1])
