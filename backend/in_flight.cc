@@ -32,6 +32,7 @@ InFlight::Entry* InFlight::Add(call::Call* call, base::TimePoint now) {
   } else {
     free_ = entries_[place].next;
   }
+  call->place = place;
   Entry* e = &entries_[place];
   *e = Entry{call, 0, 0, now, NextSeqid(place), call->oneway(), true, last_, kNone};
   (last_ == kNone ? first_ : entries_[last_].next) = place;
@@ -50,10 +51,8 @@ InFlight::Entry* InFlight::Find(int32_t seqid) {
 }
 
 InFlight::Entry* InFlight::Of(const call::Call* call) {
-  for (Entry* e = oldest(); e; e = Next(e)) {
-    if (e->call == call) return e;
-  }
-  return nullptr;
+  Entry* e = call->place < entries_.size() ? &entries_[call->place] : nullptr;
+  return e && e->call == call ? e : nullptr;
 }
 
 void InFlight::LetGo(Entry* entry) {

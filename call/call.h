@@ -164,6 +164,7 @@ class Call {
   Observer* observer = nullptr;  // the router; told first
   size_t waiting_bytes = 0;      // of a reply that waits for its turn; the server session's own
   uint32_t tag = 0;              // of a mux client's call; the server session's own
+  uint32_t place = 0;            // on the connection that carries it; the backend session's own
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
   bool out_of_time = false;      // that its time is over is why its Holder lets go

@@ -88,6 +88,26 @@ TEST(InFlightTest, AnyOrderOfAddingAndRemovingKeepsTheOrderOfSending) {
   }
 }
 
+// Of many that are let go of at once, each is found in one step.
+TEST(InFlightTest, ACallKnowsItsPlace) {
+  InFlight calls(4), others(4);
+  call::Call a, b, c, never;
+  calls.Add(&a, {});
+  InFlight::Entry* second = calls.Add(&b, {});
+  others.Add(&c, {});
+  EXPECT_EQ(a.place, 0u);
+  EXPECT_EQ(b.place, 1u);
+  EXPECT_EQ(calls.Of(&b)->seqid, second->seqid);
+  EXPECT_EQ(calls.Of(&never), nullptr);
+  EXPECT_EQ(calls.Of(&c), nullptr) << "it is on another connection, in a's place";
+  EXPECT_EQ(others.Of(&b), nullptr);
+  // Lost there and sent again here.
+  others.Remove(others.Of(&c));
+  EXPECT_EQ(others.Of(&c), nullptr);
+  calls.Add(&c, {});
+  EXPECT_EQ(calls.Of(&c)->call, &c);
+}
+
 TEST(InFlightTest, WhoWasLetGoOfKeepsItsPlace) {
   InFlight calls(2);
   call::Call a, b;
