@@ -64,6 +64,7 @@ class ThriftSession final : public Session,
 
   void OnBytes(base::Buffer* in) override;
   void OnEnd() override;
+  bool ReadsRest() override { return true; }
   void OnGone(const base::Status& why) override { Lose(call::Step::kReply, why); }
   void OnFlushed() override { OnTurnEnd(); }
   void OnTurnEnd() override;

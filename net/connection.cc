@@ -12,6 +12,8 @@ namespace {
 // At least this much room is offered to a read, so that a large frame does not come in crumbs.
 constexpr uint32_t kReadRoom = 64 * 1024;
 constexpr int kMaxIovecs = 64;
+// Reads after a failed write.
+constexpr int kRestReads = 64;
 // So much output does not wait for the other events of the turn: it would have left the processor's
 // cache by then.
 constexpr size_t kWriteSoon = 32 * 1024;
@@ -126,7 +128,7 @@ void Connection::Flush() {
     size_t offered = 0;
     for (int i = 0; i < n; i++) offered += iov[i].iov_len;
     IoResult r = transport_->Write(iov, n);
-    if (r.kind == IoResult::Kind::kBroken) return Gone(base::Code::kClosed, r.error);
+    if (r.kind == IoResult::Kind::kBroken) return OnWriteBroken(r.error);
     size_t taken = r.kind == IoResult::Kind::kBytes ? r.bytes : 0;
     out_.TrimFront(taken);
     sent_ += taken;
@@ -145,6 +147,22 @@ void Connection::Flush() {
     owner_->OnFlushed();
   }
   if (!closed_ && closing_ && out_.empty()) LastWritten();
+}
+
+// A peer that has enough may answer and close before it read all; its answer is here then.
+void Connection::OnWriteBroken(int error) {
+  broken_ = true;
+  const bool reads = !ended_ && !closing_ && owner_->ReadsRest();
+  for (int i = 0; reads && i < kRestReads && !closed_ && !paused_; i++) {
+    uint32_t room = 0;
+    char* to = loop_->arena()->Room(kReadRoom, &room);
+    IoResult r = transport_->Read(to, room);
+    if (r.kind != IoResult::Kind::kBytes) break;
+    received_ += r.bytes;
+    in_.Append(loop_->arena()->Commit(static_cast<uint32_t>(r.bytes)));
+    Offer();
+  }
+  Gone(base::Code::kClosed, error);
 }
 
 void Connection::OnBlocked() {

@@ -32,6 +32,9 @@ class Connection final : private Transport::Events, private TurnEnd {
     // While reading is paused: the peer has sent its end, though not all before it was read. Once;
     // OnEnd follows when it was.
     virtual void OnEndAhead() {}
+    // A write failed: whether what the peer sent before is still of use. OnBytes then has it before
+    // OnGone.
+    virtual bool ReadsRest() { return false; }
     // The stream is broken: a reset, or a failed write.
     virtual void OnGone(const base::Status& why) = 0;
     // All output has been handed to the system, after it had to wait or while reading was paused.
@@ -64,7 +67,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool closed() const { return closed_; }
   bool ended() const { return ended_; }
   // In OnBytes: the end is known to come behind these bytes.
-  bool end_ahead() const { return transport_->end_ahead(); }
+  bool end_ahead() const { return broken_ || transport_->end_ahead(); }
   // True from CloseAfterWrites on.
   bool closing() const { return closing_; }
 
@@ -88,6 +91,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   void OnEndAhead() override;
   void OnTurnEnd() override;
   void Flush();
+  void OnWriteBroken(int error);
   void OnBlocked();
   void WatchForHangup();
   void LastWritten();
@@ -110,6 +114,7 @@ class Connection final : private Transport::Events, private TurnEnd {
   bool closed_ = false;
   bool shut_ = false;     // our end was said
   bool blocked_ = false;  // the system took less than it was given
+  bool broken_ = false;   // a write failed
   std::optional<base::Duration> read_timeout_, write_timeout_;
   base::TimePoint last_read_{}, last_written_{};
   std::unique_ptr<Timer> timer_;  // only with a timeout

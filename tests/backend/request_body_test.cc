@@ -89,6 +89,48 @@ TEST_F(BodyTest, AReplyBeforeTheRequestIsWholeIsTakenAndTheConnectionIsNotUsedAg
   EXPECT_EQ(owner_.idle, 0);
 }
 
+// A backend that refuses in the middle and closes: the write fails before the answer was looked at.
+TEST_F(BodyTest, AnAnswerBeforeAFailedWriteIsTaken) {
+  for (size_t at_a_time : {size_t{1} << 20, size_t{5}}) {
+    Open();
+    LargeCall c(1000, 10);
+    session_->Send(&c.call);
+    Read();
+    near_->break_writes();
+    near_->set_max_read(at_a_time);
+    loop_.Post([&] {
+      far_->Send(ExceptionFrame("m", 1, "too large"));
+      c.Give(100);
+    });
+    Settle(&loop_);
+    ASSERT_EQ(c.call.end(), End::kReplied) << c.call.failure;
+    EXPECT_EQ(c.reply, ExceptionFrame("m", 9, "too large"));
+    EXPECT_EQ(c.call.request_body.sink, nullptr);
+    EXPECT_EQ(owner_.dead, 1);
+    EXPECT_EQ(owner_.room, 0);
+    EXPECT_EQ(owner_.lost, 0);
+  }
+}
+
+TEST_F(BodyTest, HalfAnAnswerBeforeAFailedWriteIsNone) {
+  const std::string answer = ExceptionFrame("m", 1, "too large");
+  for (size_t size = 0; size < answer.size(); size++) {
+    Open();
+    LargeCall c(1000, 10);
+    session_->Send(&c.call);
+    Read();
+    near_->break_writes();
+    loop_.Post([&] {
+      far_->Send(answer.substr(0, size));
+      c.Give(100);
+    });
+    Settle(&loop_);
+    ASSERT_EQ(c.call.end(), End::kFailed) << size;
+    EXPECT_EQ(c.call.failed_code, base::Code::kClosed);
+    EXPECT_EQ(owner_.dead, 1);
+  }
+}
+
 TEST_F(BodyTest, ABackendThatVanishesInMidRequestFailsTheCallForGood) {
   for (bool reset : {false, true}) {
     Open();

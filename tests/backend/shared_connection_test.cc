@@ -200,6 +200,24 @@ TEST_F(SharedConnectionTest, ABackendThatVanishesAtAnyByteLosesThoseWithoutAnswe
   }
 }
 
+TEST_F(SharedConnectionTest, TheRepliesBeforeAFailedWriteAreTakenAndLeaveNoRoom) {
+  Open();
+  Ask(3);
+  TestCall last("last", 9);
+  near_->break_writes();
+  loop_.Post([&] {
+    far_->Send(ReplyTo(0) + ReplyTo(2));
+    session_->Send(&last.call);
+  });
+  Settle(&loop_);
+  ExpectAnswered(0);
+  ExpectAnswered(2);
+  EXPECT_EQ(owner_.room, 0);
+  EXPECT_EQ(calls_[1]->end(), End::kFailed);
+  EXPECT_EQ(last.end(), End::kFailed);
+  EXPECT_EQ(owner_.dead, 1);
+}
+
 TEST_F(SharedConnectionTest, AnEndBehindARepyLeavesNoRoomButTheOthersAreAnsweredFirst) {
   Open();
   Ask(3);

@@ -27,11 +27,13 @@ struct RecordingOwner final : Connection::Owner {
     gone++;
     why = status;
   }
+  bool ReadsRest() override { return reads_rest; }
   void OnFlushed() override { flushed++; }
   void OnClosed() override { closed++; }
   int told() const { return offers + ends + ahead + gone + flushed + closed; }
 
   bool take = true;
+  bool reads_rest = false;
   size_t take_at_most = ~size_t{0};
   std::function<void(base::Buffer*)> on_bytes;
   std::function<void()> on_end;

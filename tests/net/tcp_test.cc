@@ -195,6 +195,28 @@ TEST_F(TcpTest, AResetIsSeenWhileOutputWaitsAndReadingIsPaused) {
   Until([&] { return owner_.gone == 1; });
 }
 
+// An answer before all was read, and the end of the connection: the reset does not take it away.
+TEST_F(TcpTest, WhatCameBeforeAFailedWriteIsReadWhereItIsOfUse) {
+  for (bool reads_rest : {true, false}) {
+    owner_ = RecordingOwner();
+    owner_.reads_rest = reads_rest;
+    int peer = Connect();
+    connection_->Write(base::Buffer::Copy("a part"));
+    loop_.Poll();
+    bool ahead = false;
+    owner_.on_bytes = [&](base::Buffer*) { ahead = connection_->end_ahead(); };
+    loop_.Post([&] {  // behind the events of this turn
+      EXPECT_EQ(send(peer, "early", 5, 0), 5);
+      close(peer);  // with bytes unread: a reset
+      connection_->Write(base::Buffer::Copy("and the rest"));
+    });
+    Until([&] { return owner_.gone == 1; });
+    EXPECT_EQ(owner_.got, reads_rest ? "early" : "");
+    EXPECT_EQ(ahead, reads_rest);
+    EXPECT_EQ(owner_.ends, 0) << "it broke";
+  }
+}
+
 TEST_F(TcpTest, CloseWithResetIsSeenByThePeerAsOne) {
   int peer = Connect();
   connection_->Close(true);

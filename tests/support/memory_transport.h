@@ -55,7 +55,9 @@ class MemoryTransport final : public net::Transport {
   }
   net::IoResult Write(const struct iovec* from, int count) override {
     ++writes_;
-    if (out_->reset || in_->reset || closed_) return {net::IoResult::Kind::kBroken, 0, EPIPE};
+    if (out_->reset || in_->reset || closed_ || writes_break_) {
+      return {net::IoResult::Kind::kBroken, 0, EPIPE};
+    }
     size_t done = 0;
     for (int i = 0; i < count; i++) {
       size_t n = std::min(from[i].iov_len, out_->capacity - out_->bytes.size());
@@ -99,6 +101,8 @@ class MemoryTransport final : public net::Transport {
   // At most so many bytes in one read of this end (1: byte by byte).
   void set_max_read(size_t n) { max_read_ = n; }
   int writes() const { return writes_; }
+  // As after a peer that closed with bytes unread: what it sent before can still be read.
+  void break_writes() { writes_break_ = true; }
   void set_peer(net::Peer peer) { peer_ = std::move(peer); }
 
  private:
@@ -144,6 +148,7 @@ class MemoryTransport final : public net::Transport {
   Watch watch_ = Watch::kOff;
   bool want_write_ = false;
   bool closed_ = false;
+  bool writes_break_ = false;
   size_t max_read_ = ~size_t{0};
   int writes_ = 0;
   net::Peer peer_;
