@@ -76,7 +76,7 @@ Pool::~Pool() {
 void Pool::Take(call::Call* call) {
   protocol_ = call->protocol;
   if (options_.wire == Wire::kAuto) Probe();
-  if (waiters_.empty() || !openings_.empty()) {
+  if (waiters_.empty() || !openings_.empty() || (MayPass() && !call->streamed)) {
     if (Session* session = Pick(*call)) return Lend(session, call);
   }
   // An idle one that this call cannot use makes place for one that it can.
@@ -108,6 +108,7 @@ void Pool::Take(call::Call* call) {
   } else if (opens) {
     Open(call->protocol);
   }
+  Keep();
 }
 
 Session* Pool::Pick(const call::Call& call) {
@@ -128,9 +129,10 @@ void Pool::Lend(Session* session, call::Call* call) {
 
 void Pool::ServeWaiters() {
   while (!waiters_.empty()) {
-    Session* session = Pick(*waiters_.front());
-    if (!session) break;
-    call::Call* call = waiters_.Pop();
+    Session* session = nullptr;
+    call::Call* call = NextServed(&session);
+    if (!call) break;
+    waiters_.Remove(call);
     metrics_->waiters->Add(-1);
     Lend(session, call);
   }
@@ -254,12 +256,14 @@ void Pool::LoseWaiter(const base::Status& why) {
 
 void Pool::OnRoom(Session* session) {
   CountBytes(session);
-  if (Fit(*session)) {
+  if (session == kept_ && !session->busy()) kept_ = nullptr;
+  if (session != kept_ && Fit(*session)) {
     lendable_.Put(session);
   } else {
     lendable_.Remove(session);
   }
   if (!waiters_.empty()) ServeWaiters();
+  Keep();
   if (session->busy()) return;
   if (Spare(*session)) return session->Close();
   if (session->shelf != Session::Shelf::kIdle) return;  // it made place for another
@@ -268,6 +272,7 @@ void Pool::OnRoom(Session* session) {
 
 void Pool::OnDead(Session* session) {
   lendable_.Remove(session);
+  if (session == kept_) kept_ = nullptr;
   if (sessions_.erase(session) == 0) return;
   leaving_ -= session->leaving;
   if (lease_end_ != base::TimePoint::max()) RecountLeases();
@@ -305,6 +310,7 @@ void Pool::OnCancel(call::Call* call) {
   waiters_.Remove(call);
   metrics_->waiters->Add(-1);
   owner_->OnLetGo(false);
+  Keep();
   if (retired_ && empty()) owner_->OnEmpty();
 }
 
@@ -348,6 +354,7 @@ void Pool::Renew(net::Connector* connector) {
   memory_[0] = memory_[1] = {};
   wire_ = {};
   Anew();
+  kept_ = nullptr;
 }
 
 }  // namespace trestle::backend

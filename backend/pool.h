@@ -7,7 +7,8 @@
 // A call goes on a connection that already carries some and has places left (maxInFlight), else on
 // an idle one; a new one is opened only when all are full. Who waits is served in order: a call
 // that cannot share the next free place (a large request, the other protocol) holds up those behind
-// it until a connection is its own, unless one is being opened.
+// it until a connection is its own, unless one is being opened. For a large request one of several
+// connections takes no more calls meanwhile, and others may go on the rest of them for a while.
 //
 // Lifetime: of its Endpoint. Threading: its worker's loop. Errors: told to its PoolOwner.
 #pragma once
@@ -144,6 +145,12 @@ class Pool final : private SessionOwner,
   Session* Pick(const call::Call& call);
   void Lend(Session* session, call::Call* call);
   void ServeWaiters();
+  // Who waits and can have `session` now; nullptr when nobody can.
+  call::Call* NextServed(Session** session);
+  // Keeps a connection for the large request that waits first, or none when there is none.
+  void Keep();
+  Session* PickKept() const;
+  bool MayPass() const;
   // The first who waits goes elsewhere.
   void LoseWaiter(const base::Status& why);
   // Of a retired pool without connections: who still waits goes elsewhere.
@@ -180,6 +187,8 @@ class Pool final : private SessionOwner,
   uint64_t warming_ = 0;                 // connections that Warm may still open
   std::optional<base::TimePoint> cold_;  // when connecting failed and Warm stopped
   call::Queue waiters_;
+  Session* kept_ = nullptr;  // takes no more calls
+  base::TimePoint kept_since_{};
   bool retired_ = false;
   bool ending_ = false;  // it is being destroyed
   net::Timer idle_timer_;

@@ -43,6 +43,7 @@ void Pool::Anew() {
   GiveUpOpenings();
   CloseAllIdle();
   for (Session* s : sessions_) lendable_.Remove(s);
+  kept_ = nullptr;
 }
 
 }  // namespace trestle::backend

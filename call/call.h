@@ -205,6 +205,8 @@ class Queue {
   bool empty() const { return first_ == nullptr; }
   uint32_t size() const { return size_; }
   Call* front() const { return first_; }
+  // Who comes behind `call`, which is in here.
+  Call* Next(const Call* call) const { return call->next_; }
   void Push(Call* call);
   Call* Pop();
   void Remove(Call* call);
