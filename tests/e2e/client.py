@@ -17,6 +17,7 @@ class Client:
     def __init__(self, port, protocol=wire.Binary, host="127.0.0.1", buffered=False):
         self.protocol, self.buffered = protocol, buffered
         self.upgraded = False
+        self.response_header = {}  # the ResponseHeader before the last message
         self.seqid = 0
         self.socket = socket.create_connection((host, port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -68,7 +69,7 @@ class Client:
             length = struct.unpack(">i", self.receive_bytes(4))[0]
             reader = wire.Reader(self.receive_bytes(length))
         if self.upgraded:
-            self.protocol.read_struct(reader)
+            self.response_header = self.protocol.read_struct(reader)
         message = self.protocol.read_message(reader)
         if reader.at != len(reader.data):
             raise wire.Malformed(f"{len(reader.data) - reader.at} bytes after the message")
