@@ -10,6 +10,7 @@ Methods beside those of FakeBackend (argument 1 is text):
 `hold` does not block the others: mux answers in any order.
 """
 
+import functools
 import json
 import threading
 
@@ -17,6 +18,9 @@ import mux_wire as mux
 import wire
 from fake_backend import FakeBackend, exactly
 from fake_dialects import pattern
+
+
+pattern = functools.lru_cache(pattern)
 
 
 class MuxCall:
@@ -101,9 +105,9 @@ class Session:
 
 
 class FakeMux(FakeBackend):
-    """`handshake`: accept, refuse (no negotiation), rerr (to Tinit), hangUp, silent. `fragment`: the
-    largest body that it wants; `cut`: the size of the pieces of its replies, whatever is wanted.
-    `protocol` None: payloads are "METHOD ARGUMENT" and what comes back is text."""
+    """`handshake`: accept, refuse (no negotiation), rerr (to Tinit), hangUp, silent. `fragment`:
+    the largest body that it wants; `cut`: the size of the pieces of its replies, whatever is
+    wanted. `protocol` None: payloads are "METHOD ARGUMENT" and what comes back is text."""
 
     def __init__(self, name, protocol=wire.Binary, port=0, handshake="accept", fragment=None,
                  cut=None, **more):

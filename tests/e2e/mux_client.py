@@ -44,6 +44,7 @@ class MuxClient:
         self.connection = Client(port)
         self.peer_fragment = None  # what the server wants
         self.joiner = mux.Joiner()
+        self.largest = 0  # body of a frame that came
         self.answers = {}  # by tag, those that came while another was awaited
         self.taken = set()  # tags in use
         self.seqid = 0
@@ -130,7 +131,9 @@ class MuxClient:
     # Receiving.
 
     def receive_frame(self):
-        return mux.read_frame(self.connection.receive_bytes)
+        frame = mux.read_frame(self.connection.receive_bytes)
+        self.largest = max(self.largest, len(frame.body))
+        return frame
 
     def receive(self):
         """The next whole message that is no session message of the server's."""

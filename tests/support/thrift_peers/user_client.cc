@@ -1,7 +1,8 @@
 // user_client: calls of userService with the client code that Apache Thrift generates.
 //
-//   user_client --port N [--protocol binary|old-binary|compact] [--transport framed|buffered]
-//               [--multiplexed]
+//   user_client --port N [--protocol binary|old-binary|compact]
+//               [--transport framed|buffered|header] [--multiplexed]
+//               [--header KEY=VALUE]… [--show-headers]
 //               [--upgrade] [--dtab '/prefix => /destination']… [--dest /path] [--client-id NAME]
 //               [--count N] [--tally] METHOD [ARGUMENT]
 //
@@ -11,11 +12,13 @@
 // count:
 //   ok VALUE | declared NAME: WHAT | application TYPE: TEXT | transport: TEXT
 // --dtab, --dest and --client-id go into the Thrift header, after the upgrade that Finagle's
-// clients do. Exit code: 0 if every call was answered, 1 if a connection failed, 3 if `all` found a
-// fault.
+// clients do. --header is for the header transport, and --show-headers writes what came with a
+// reply behind it, as {KEY=VALUE KEY=VALUE}. Exit code: 0 if every call was answered, 1 if a
+// connection failed, 3 if `all` found a fault.
 #include <thrift/TApplicationException.h>
 #include <thrift/protocol/TBinaryProtocol.h>
 #include <thrift/protocol/TCompactProtocol.h>
+#include <thrift/protocol/THeaderProtocol.h>
 #include <thrift/protocol/TMultiplexedProtocol.h>
 #include <thrift/transport/TBufferTransports.h>
 #include <thrift/transport/TSocket.h>
@@ -56,6 +59,8 @@ struct Options {
   bool upgrade = false;
   std::vector<std::string> dtab;
   RequestHeader header;
+  std::vector<std::string> keys;  // KEY=VALUE
+  bool show_headers = false;
   int count = 1;
   bool tally = false;
   std::string method;
@@ -65,17 +70,24 @@ struct Options {
 // One connection and the generated client on it.
 class Connection {
  public:
-  explicit Connection(const Options& options) {
+  explicit Connection(const Options& options) : keys_(options.keys) {
     auto socket = std::make_shared<TSocket>("127.0.0.1", options.port);
     socket->setRecvTimeout(30000);
     if (options.transport == "buffered") {
       transport_ = std::make_shared<TBufferedTransport>(socket);
+    } else if (options.transport == "header") {
+      transport_ = socket;  // the protocol brings the header transport with it
     } else {
       transport_ = std::make_shared<TFramedTransport>(socket);
     }
     transport_->open();
     std::shared_ptr<protocol::TProtocol> stack;
-    if (options.protocol == "compact") {
+    const bool compact = options.protocol == "compact";
+    if (options.transport == "header") {
+      header_ = std::make_shared<protocol::THeaderProtocol>(
+          transport_, compact ? protocol::T_COMPACT_PROTOCOL : protocol::T_BINARY_PROTOCOL);
+      stack = header_;
+    } else if (compact) {
       stack = std::make_shared<protocol::TCompactProtocol>(transport_);
     } else {
       // No bounds on strings and lists; reads what has no version too.
@@ -93,10 +105,30 @@ class Connection {
     client_ = std::make_unique<userServiceNextClient>(stack);
   }
 
-  userServiceNextClient& client() { return *client_; }
+  // For one call: the header transport forgets its keys with each message.
+  userServiceNextClient& client() {
+    for (const std::string& key : keys_) {
+      const size_t equals = key.find('=');
+      if (header_) header_->setHeader(key.substr(0, equals), key.substr(equals + 1));
+    }
+    return *client_;
+  }
+
+  // What came with the last reply.
+  std::string ShowHeaders() const {
+    std::string text;
+    for (const auto& [key, value] : header_ ? header_->getHeaders() : Headers()) {
+      text += (text.empty() ? "" : " ") + key + "=" + value;
+    }
+    return " {" + text + "}";
+  }
 
  private:
+  using Headers = protocol::THeaderProtocol::StringToStringMap;
+
+  std::vector<std::string> keys_;
   std::shared_ptr<TTransport> transport_;
+  std::shared_ptr<protocol::THeaderProtocol> header_;
   std::unique_ptr<userServiceNextClient> client_;
 };
 
@@ -245,7 +277,8 @@ int CallOne(const Options& options) {
   Connection connection(options);
   std::map<std::string, int> tally;
   for (int i = 0; i < options.count; ++i) {
-    const std::string line = Outcome(connection.client(), options.method, options.argument);
+    std::string line = Outcome(connection.client(), options.method, options.argument);
+    if (options.show_headers) line += connection.ShowHeaders();
     if (options.tally) {
       ++tally[line];
     } else {
@@ -275,8 +308,11 @@ int Run(int argc, char** argv) {
   app.add_option("--port", options.port)->required();
   app.add_option("--protocol", options.protocol)
       ->check(CLI::IsMember({"binary", "old-binary", "compact"}));
-  app.add_option("--transport", options.transport)->check(CLI::IsMember({"framed", "buffered"}));
+  app.add_option("--transport", options.transport)
+      ->check(CLI::IsMember({"framed", "buffered", "header"}));
   app.add_flag("--multiplexed", options.multiplexed);
+  app.add_option("--header", options.keys)->allow_extra_args(false);
+  app.add_flag("--show-headers", options.show_headers);
   app.add_flag("--upgrade", options.upgrade);
   app.add_option("--dtab", options.dtab)->allow_extra_args(false);
   app.add_option("--dest", options.header.dest);
@@ -290,6 +326,12 @@ int Run(int argc, char** argv) {
   for (const std::string& dentry : options.dtab) {
     if (!SplitDentry(dentry, options.header)) {
       std::cerr << "user_client: no => in --dtab " << dentry << "\n";
+      return 2;
+    }
+  }
+  for (const std::string& key : options.keys) {
+    if (key.find('=') == std::string::npos) {
+      std::cerr << "user_client: no = in --header " << key << "\n";
       return 2;
     }
   }

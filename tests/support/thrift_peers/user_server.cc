@@ -1,17 +1,20 @@
 // user_server: the userService of users.thrift on an Apache Thrift server.
 //
 //   user_server [--port N] [--version v1] [--protocol binary|old-binary|compact] [--multiplexed]
-//               [--transport framed|buffered] [--server threaded|nonblocking|simple|pool]
+//               [--transport framed|buffered|header] [--server threaded|nonblocking|simple|pool]
 //               [--threads N]
 //
 // old-binary: answers without a version (it reads both forms, as binary does). pool: N threads,
-// each with one connection until that ends; nonblocking is always framed. Prints "listening PORT"
-// once it takes connections (port 0: any free one) and runs until it is killed.
+// each with one connection until that ends; nonblocking is always framed. header: the header
+// transport, which takes framed and buffered clients too; a call's keys come back as seen-KEY.
+// Prints "listening PORT" once it takes connections (port 0: any free one) and runs until it is
+// killed.
 #include <thrift/concurrency/ThreadFactory.h>
 #include <thrift/concurrency/ThreadManager.h>
 #include <thrift/processor/TMultiplexedProcessor.h>
 #include <thrift/protocol/TBinaryProtocol.h>
 #include <thrift/protocol/TCompactProtocol.h>
+#include <thrift/protocol/THeaderProtocol.h>
 #include <thrift/server/TNonblockingServer.h>
 #include <thrift/server/TSimpleServer.h>
 #include <thrift/server/TThreadPoolServer.h>
@@ -127,8 +130,24 @@ class Announcer : public thrift::server::TServerEventHandler {
   std::function<int()> port_;
 };
 
+// Sends the keys of each call's header back with its reply.
+class Processor : public userServiceProcessor {
+ public:
+  using userServiceProcessor::userServiceProcessor;
+
+ protected:
+  bool dispatchCall(thrift::protocol::TProtocol* in, thrift::protocol::TProtocol* out,
+                    const std::string& name, int32_t seqid, void* context) override {
+    if (auto* header = dynamic_cast<thrift::protocol::THeaderProtocol*>(out)) {
+      const auto keys = header->getHeaders();
+      for (const auto& [key, value] : keys) header->setHeader("seen-" + key, value);
+    }
+    return userServiceProcessor::dispatchCall(in, out, name, seqid, context);
+  }
+};
+
 std::shared_ptr<thrift::TProcessor> MakeProcessor(const Options& options) {
-  auto processor = std::make_shared<userServiceProcessor>(std::make_shared<Users>(options.version));
+  auto processor = std::make_shared<Processor>(std::make_shared<Users>(options.version));
   if (!options.multiplexed) return processor;
   auto multiplexed = std::make_shared<thrift::TMultiplexedProcessor>();
   multiplexed->registerProcessor("userService", processor);
@@ -136,6 +155,9 @@ std::shared_ptr<thrift::TProcessor> MakeProcessor(const Options& options) {
 }
 
 std::shared_ptr<thrift::protocol::TProtocolFactory> MakeProtocol(const Options& options) {
+  if (options.transport == "header") {
+    return std::make_shared<thrift::protocol::THeaderProtocolFactory>();
+  }
   if (options.protocol == "compact") {
     return std::make_shared<thrift::protocol::TCompactProtocolFactory>();
   }
@@ -147,6 +169,9 @@ std::shared_ptr<thrift::protocol::TProtocolFactory> MakeProtocol(const Options& 
 std::shared_ptr<thrift::transport::TTransportFactory> MakeTransport(const Options& options) {
   if (options.transport == "buffered") {
     return std::make_shared<thrift::transport::TBufferedTransportFactory>();
+  }
+  if (options.transport == "header") {  // the protocol brings it with it
+    return std::make_shared<thrift::transport::TTransportFactory>();
   }
   return std::make_shared<thrift::transport::TFramedTransportFactory>();
 }
@@ -171,8 +196,11 @@ void ServeNonblocking(const Options& options) {
 template <typename Server, typename... More>
 void Serve(const Options& options, const More&... more) {
   auto socket = std::make_shared<thrift::transport::TServerSocket>("127.0.0.1", options.port);
-  Server server(MakeProcessor(options), socket, MakeTransport(options), MakeProtocol(options),
-                more...);
+  const auto transport = MakeTransport(options);
+  const auto protocol = MakeProtocol(options);
+  // The header protocol answers in the form that it read last, so it has to be one for both ways.
+  const auto out = options.transport == "header" ? nullptr : protocol;
+  Server server(MakeProcessor(options), socket, transport, transport, protocol, out, more...);
   server.setServerEventHandler(std::make_shared<Announcer>([socket] { return socket->getPort(); }));
   server.serve();
 }
@@ -184,7 +212,8 @@ int Run(int argc, char** argv) {
   app.add_option("--version", options.version);
   app.add_option("--protocol", options.protocol)
       ->check(CLI::IsMember({"binary", "old-binary", "compact"}));
-  app.add_option("--transport", options.transport)->check(CLI::IsMember({"framed", "buffered"}));
+  app.add_option("--transport", options.transport)
+      ->check(CLI::IsMember({"framed", "buffered", "header"}));
   app.add_option("--server", options.server)
       ->check(CLI::IsMember({"threaded", "nonblocking", "simple", "pool"}));
   app.add_option("--threads", options.threads);
