@@ -171,7 +171,13 @@ class Flood:
 
     def check_serves(self):
         """Another client is served, at once or as soon as there is room again."""
-        until(lambda: self.other.text("muxed:echo", "on") == "on", "another client is served")
+        def serves():
+            answer = self.other.call("muxed:echo", [(1, "string", "on")])
+            if answer.status == mux.NACK:  # as long as there is no room
+                return False
+            return answer.message.fields == {0: b"on"}
+
+        until(serves, "another client is served")
 
     def check_memory(self, bound=32 * MIB):
         if not self.router.is_sanitized():

@@ -227,12 +227,19 @@ class Fragments(MuxServer, RouterTest):
     payload = "x" * 100_000
 
     def test_both_ways(self):
-        for size in (1, 700, FRAGMENT, 99_999, 2**31 - 1):
+        for size in (64, 700, FRAGMENT, 99_999, 2**31 - 1):
             for backend in self.each_backend():
                 client = self.client(fragment=size)
                 self.assertTrue(client.text(f"{backend.name}:echo", self.payload) == self.payload)
-                self.assertLessEqual(client.largest, max(size, 64))
+                self.assertLessEqual(client.largest, size)
                 self.assertEqual(client.joiner.fragments > 0, size < 100_000)
+
+    def test_pieces_that_are_too_small(self):
+        for size in (63, 1, 0, -1, -2**31):
+            client = self.client(handshake="none")
+            client.send_message(mux.TINIT, 1, mux.init(mux.framer(size)))
+            self.assertEqual(client.receive_frame().type, mux.OLD_RERR)
+            self.assertTrue(client.is_closed())
 
     def test_a_cut_anywhere(self):
         client = self.client()
