@@ -5,6 +5,7 @@ trace ids, a client id, a local dtab, a destination and application headers, eac
 """
 
 import dataclasses
+import functools
 import struct
 
 import mux_wire as mux
@@ -61,10 +62,10 @@ class Carried:
         """The trace as fields of TTwitter's header; without one, those that are always there."""
         if not self.trace:
             return wire.IDS
-        ids = {"trace_id": self.trace.trace, "span_id": self.trace.span,
+        ids = {"trace_id": signed(self.trace.trace), "span_id": signed(self.trace.span),
                "flags": self.trace.flags & 1}
         if self.trace.parent != self.trace.span:
-            ids["parent_id"] = self.trace.parent
+            ids["parent_id"] = signed(self.trace.parent)
         if self.trace.flags & 2:
             ids["sampled"] = bool(self.trace.flags & 4)
         return ids
@@ -79,6 +80,11 @@ class Carried:
         if self.dest:
             pairs.append((theader.DST, self.dest.encode()))
         return pairs
+
+
+def signed(number):
+    """The i64 with these bits."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def squeezed(text):
@@ -251,6 +257,21 @@ def answer_with(backend, carried):
         backend.reply_keys = carried.keys(mux.RESPONSE_HEADERS)
     else:
         backend.reply_contexts = carried.pairs(mux.RESPONSE_HEADERS)
+
+
+def for_each(cases, *arguments):
+    """Runs a test once for each case, as a subtest. `cases` names the method that gives them: what
+    each is about, and what makes the test's arguments, the first of which is a client."""
+    def decorate(test):
+        @functools.wraps(test)
+        def run(self):
+            for about, make in getattr(self, cases)(*arguments):
+                with self.subTest(**about):
+                    client, *more = make()
+                    with client:
+                        test(self, client, *more)
+        return run
+    return decorate
 
 
 def hops(carried):

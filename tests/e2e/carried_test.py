@@ -8,7 +8,7 @@ import unittest
 import bridges
 import mux_wire as mux
 import wire
-from bridges import Carried
+from bridges import Carried, for_each
 from client import Client
 from router_process import Router, RouterTest
 
@@ -49,14 +49,13 @@ class Carrying:
         return router
 
     def pairs(self):
-        """(client, its dialect, the backend's, the backend), each pair as a subtest."""
-        for protocol, client_dialect, dialect in itertools.product(
+        """Cases of a client, its dialect, the backend's, and the backend."""
+        for protocol, dialect, to in itertools.product(
                 bridges.PROTOCOLS, bridges.WITH_PLACES, bridges.WITH_PLACES):
-            with self.subTest(client=client_dialect, backend=dialect, protocol=protocol.name):
-                client = bridges.connect(client_dialect, self.router.port, protocol)
-                self.addCleanup(client.close)
-                yield client, client_dialect, dialect, self.users[label(dialect, protocol)]
-                client.close()
+            yield ({"client": dialect, "backend": label(to, protocol)},
+                   lambda protocol=protocol, dialect=dialect, to=to:
+                       (bridges.connect(dialect, self.router.port, protocol), dialect, to,
+                        self.users[label(to, protocol)]))
 
     def carry(self, client, backend, **parts):
         """What arrives of these parts. Without a destination the backend's name is all there is."""
@@ -67,34 +66,34 @@ class Carrying:
 
 
 class There(Carrying, RouterTest):
-    def test_contexts_that_nobody_knows(self):
+    @for_each("pairs")
+    def test_contexts_that_nobody_knows(self, client, dialect, to, backend):
         values = {UNKNOWN: EVERY_BYTE, b"com.twitter.finagle.empty": b"", mux.RETRIES: b"\0\0\0\2"}
-        for client, _, _, backend in self.pairs():
-            seen = self.carry(client, backend, contexts=values).contexts
-            self.assertEqual({key: seen.get(key) for key in values}, values)
+        seen = self.carry(client, backend, contexts=values).contexts
+        self.assertEqual({key: seen.get(key) for key in values}, values)
 
-    def test_contexts_of_any_name(self):
-        for client, dialect, to, backend in self.pairs():
-            if dialect == "theader":
-                continue  # there it is a header of the application
-            seen = self.carry(client, backend, contexts={CUSTOM: EVERY_BYTE})
-            place = seen.headers if to == "theader" else seen.contexts
-            self.assertEqual(place.get(CUSTOM), EVERY_BYTE)
+    @for_each("pairs")
+    def test_contexts_of_any_name(self, client, dialect, to, backend):
+        if dialect == "theader":
+            return  # there it is a header of the application
+        seen = self.carry(client, backend, contexts={CUSTOM: EVERY_BYTE})
+        place = seen.headers if to == "theader" else seen.contexts
+        self.assertEqual(place.get(CUSTOM), EVERY_BYTE)
 
-    def test_client_ids(self):
-        for client, _, dialect, backend in self.pairs():
-            seen = self.carry(client, backend, client_id="grüner client".encode())
-            self.assertEqual(seen.client_id, "grüner client".encode())
-            if dialect == "ttwitter":
-                field = backend.header_of("carry")[6]
-                self.assertEqual(field, {1: "grüner client".encode()})
+    @for_each("pairs")
+    def test_client_ids(self, client, dialect, to, backend):
+        seen = self.carry(client, backend, client_id="grüner client".encode())
+        self.assertEqual(seen.client_id, "grüner client".encode())
+        if to == "ttwitter":
+            field = backend.header_of("carry")[6]
+            self.assertEqual(field, {1: "grüner client".encode()})
 
-    def test_trace_ids(self):
-        for client, _, dialect, backend in self.pairs():
-            for about, trace in TRACES.items():
-                self.assertEqual(self.carry(client, backend, trace=trace).trace, trace, about)
-                if dialect == "ttwitter":
-                    self.check_fields(backend.header_of("carry"), trace, about)
+    @for_each("pairs")
+    def test_trace_ids(self, client, dialect, to, backend):
+        for about, trace in TRACES.items():
+            self.assertEqual(self.carry(client, backend, trace=trace).trace, trace, about)
+            if to == "ttwitter":
+                self.check_fields(backend.header_of("carry"), trace, about)
 
     def check_fields(self, header, trace, about):
         """Of TTwitter's header, where the ids stand a second time."""
@@ -110,50 +109,50 @@ class There(Carrying, RouterTest):
         else:
             self.assertNotIn(5, header, about)
 
-    def test_deadlines(self):
-        for client, _, _, backend in self.pairs():
-            now = time.time_ns()
-            sent = (now - NS, now + 3600 * NS)
-            timestamp, end = self.carry(client, backend, deadline=sent).deadline
-            self.assertLessEqual(end, sent[1])
-            self.assertGreater(end, now)
-            self.assertGreaterEqual(timestamp, sent[0])
-
-    def test_local_dtabs(self):
-        dtab = [("/none", "/of/us"), ("/neither", "/this|/that"), ("/neither", "~")]
-        for client, _, _, backend in self.pairs():
-            self.assertEqual(self.carry(client, backend, dtab=dtab).dtab, dtab)
-            self.assertEqual(self.carry(client, backend).dtab, [])
-
-    def test_what_is_left_of_the_destination(self):
-        for client, _, _, backend in self.pairs():
-            for rest in ("", "/more", "/more/of/it"):
-                self.assertEqual(self.carry(client, backend, dest=rest).dest, rest)
-
-    def test_headers_of_the_application(self):
-        headers = {b"tenant": b"blue", b"Empty": b"", b"bytes": EVERY_BYTE}
-        for client, _, _, backend in self.pairs():
-            self.assertEqual(self.carry(client, backend, headers=headers).headers, headers)
-
-    def test_all_of_it_together(self):
+    @for_each("pairs")
+    def test_deadlines(self, client, dialect, to, backend):
         now = time.time_ns()
-        for client, _, _, backend in self.pairs():
-            sent = Carried(contexts={UNKNOWN: b"\0"}, headers={b"k": b"v"}, client_id=b"me",
-                           trace=TRACES["debug, 128 bits"], deadline=(now, now + 3600 * NS),
-                           dtab=[("/none", "/of/us")], dest="/left")
-            seen = self.carry(client, backend, **vars(sent))
-            self.assertEqual(seen.contexts.pop(UNKNOWN), b"\0")
-            self.assertEqual((seen.headers, seen.client_id, seen.trace, seen.dtab, seen.dest),
-                             (sent.headers, sent.client_id, sent.trace, sent.dtab, sent.dest))
+        sent = (now - NS, now + 3600 * NS)
+        timestamp, end = self.carry(client, backend, deadline=sent).deadline
+        self.assertLessEqual(end, sent[1])
+        self.assertGreater(end, now)
+        self.assertGreaterEqual(timestamp, sent[0])
 
-    def test_calls_on_one_connection_do_not_mix(self):
-        for client, _, _, backend in self.pairs():
-            self.carry(client, backend, contexts={UNKNOWN: b"1"}, headers={b"a": b"1"},
-                       client_id=b"one", trace=TRACES["sampled"], dest="/left")
-            seen = self.carry(client, backend, headers={b"b": b"2"})
-            self.assertNotIn(UNKNOWN, seen.contexts)
-            self.assertEqual((seen.headers, seen.client_id or None, seen.dest),
-                             ({b"b": b"2"}, None, ""))
+    @for_each("pairs")
+    def test_local_dtabs(self, client, dialect, to, backend):
+        dtab = [("/none", "/of/us"), ("/neither", "/this|/that"), ("/neither", "~")]
+        self.assertEqual(self.carry(client, backend, dtab=dtab).dtab, dtab)
+        self.assertEqual(self.carry(client, backend).dtab, [])
+
+    @for_each("pairs")
+    def test_what_is_left_of_the_destination(self, client, dialect, to, backend):
+        for rest in ("", "/more", "/more/of/it"):
+            self.assertEqual(self.carry(client, backend, dest=rest).dest, rest)
+
+    @for_each("pairs")
+    def test_headers_of_the_application(self, client, dialect, to, backend):
+        headers = {b"tenant": b"blue", b"Empty": b"", b"bytes": EVERY_BYTE}
+        self.assertEqual(self.carry(client, backend, headers=headers).headers, headers)
+
+    @for_each("pairs")
+    def test_all_of_it_together(self, client, dialect, to, backend):
+        now = time.time_ns()
+        sent = Carried(contexts={UNKNOWN: b"\0"}, headers={b"k": b"v"}, client_id=b"me",
+                       trace=TRACES["debug, 128 bits"], deadline=(now, now + 3600 * NS),
+                       dtab=[("/none", "/of/us")], dest="/left")
+        seen = self.carry(client, backend, **vars(sent))
+        self.assertEqual(seen.contexts.pop(UNKNOWN), b"\0")
+        self.assertEqual((seen.headers, seen.client_id, seen.trace, seen.dtab, seen.dest),
+                         (sent.headers, sent.client_id, sent.trace, sent.dtab, sent.dest))
+
+    @for_each("pairs")
+    def test_calls_on_one_connection_do_not_mix(self, client, dialect, to, backend):
+        self.carry(client, backend, contexts={UNKNOWN: b"1"}, headers={b"a": b"1"},
+                   client_id=b"one", trace=TRACES["sampled"], dest="/left")
+        seen = self.carry(client, backend, headers={b"b": b"2"})
+        self.assertNotIn(UNKNOWN, seen.contexts)
+        self.assertEqual((seen.headers, seen.client_id or None, seen.dest),
+                         ({b"b": b"2"}, None, ""))
 
 
 class Back(Carrying, RouterTest):
@@ -163,20 +162,20 @@ class Back(Carrying, RouterTest):
         self.carry(client, backend)
         return client.came_back()
 
-    def test_contexts_of_replies(self):
-        for client, _, _, backend in self.pairs():
-            seen = self.back(client, backend, contexts={UNKNOWN: EVERY_BYTE}).contexts
-            self.assertEqual(seen.get(UNKNOWN), EVERY_BYTE)
+    @for_each("pairs")
+    def test_contexts_of_replies(self, client, dialect, to, backend):
+        seen = self.back(client, backend, contexts={UNKNOWN: EVERY_BYTE}).contexts
+        self.assertEqual(seen.get(UNKNOWN), EVERY_BYTE)
 
-    def test_headers_of_replies(self):
+    @for_each("pairs")
+    def test_headers_of_replies(self, client, dialect, to, backend):
         headers = {b"resp-key": b"resp value", b"bytes": EVERY_BYTE, b"empty": b""}
-        for client, _, _, backend in self.pairs():
-            self.assertEqual(self.back(client, backend, headers=headers).headers, headers)
+        self.assertEqual(self.back(client, backend, headers=headers).headers, headers)
 
-    def test_nothing_comes_back_of_what_was_sent(self):
-        for client, _, _, backend in self.pairs():
-            self.carry(client, backend, contexts={UNKNOWN: b"1"}, headers={b"a": b"1"})
-            self.assertEqual(client.came_back(), Carried())
+    @for_each("pairs")
+    def test_nothing_comes_back_of_what_was_sent(self, client, dialect, to, backend):
+        self.carry(client, backend, contexts={UNKNOWN: b"1"}, headers={b"a": b"1"})
+        self.assertEqual(client.came_back(), Carried())
 
 
 class TwoPlaces(Carrying, RouterTest):

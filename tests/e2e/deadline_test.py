@@ -9,7 +9,7 @@ import unittest
 import bridges
 import mux_wire as mux
 import wire
-from bridges import Carried
+from bridges import Carried, for_each
 from mux_client import MuxClient
 from router_process import Router, RouterTest, until
 
@@ -30,15 +30,16 @@ class Deadlines:
         configs = [{"prefix": f"/#/io.l5d.fs/{dialect}", **bridges.CLIENT_KEYS[dialect]}
                    for dialect in cls.users]
         timed = [{**config, "requestAttemptTimeoutMs": TIMEOUT} for config in configs]
-        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs", "servers": [{}],
+        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs",
                 "client": {"kind": "io.l5d.static", "configs": configs}}
-        router = Router([
+        routers = [
             {**base, "label": "none"},
             {**base, "label": "attempt", "client": {"kind": "io.l5d.static", "configs": timed}},
             {**base, "label": "total", "service": {"totalTimeoutMs": TIMEOUT}},
             {**base, "label": "tolerant", "deadlineToleranceMs": 3_600_000},
-            {**base, "label": "strict", "deadlineToleranceMs": 0}], workers=1)
-        cls.labels = [config["label"] for config in router.config["routers"]]
+            {**base, "label": "strict", "deadlineToleranceMs": 0}]
+        cls.labels = [config["label"] for config in routers]
+        router = Router([{**config, "servers": [{}]} for config in routers], workers=1)
         for dialect, backend in cls.users.items():
             router.write(dialect, backend.port)
         return router
@@ -51,12 +52,13 @@ class Deadlines:
         self.addCleanup(client.close)
         return client
 
-    def each(self, label):
-        for dialect, to in itertools.product(bridges.WITH_PLACES, bridges.WITH_PLACES):
-            with self.subTest(client=dialect, backend=to):
-                client = self.connect(dialect, label)
-                yield client, self.users[to]
-                client.close()
+    def each(self, *labels):
+        """Cases of a client of the router with one of these labels, and a backend."""
+        for label, dialect, to in itertools.product(labels, bridges.WITH_PLACES,
+                                                    bridges.WITH_PLACES):
+            yield ({"client": dialect, "backend": to, "router": label},
+                   lambda label=label, dialect=dialect, to=to:
+                       (bridges.connect(dialect, self.port(label), wire.Binary), self.users[to]))
 
     def seen(self, client, backend, deadline):
         """What the backend gets of this deadline."""
@@ -66,31 +68,30 @@ class Deadlines:
 
 
 class PassedOn(Deadlines, RouterTest):
-    def test_as_it_came_or_earlier(self):
-        for client, backend in self.each("none"):
-            now = time.time_ns()
-            for sent in ((now, now + HOUR), (now - HOUR, now + 60 * SECOND)):
-                timestamp, end = self.seen(client, backend, sent)
-                self.assertLessEqual(end, sent[1])
-                self.assertGreaterEqual(timestamp, sent[0])
+    @for_each("each", "none")
+    def test_as_it_came_or_earlier(self, client, backend):
+        now = time.time_ns()
+        for sent in ((now, now + HOUR), (now - HOUR, now + 60 * SECOND)):
+            timestamp, end = self.seen(client, backend, sent)
+            self.assertLessEqual(end, sent[1])
+            self.assertGreaterEqual(timestamp, sent[0])
 
-    def test_lowered_by_the_timeouts_of_the_router(self):
-        for label in ("attempt", "total"):
-            for client, backend in self.each(label):
-                sent = (time.time_ns(), time.time_ns() + HOUR)
-                timestamp, end = self.seen(client, backend, sent)
-                self.assertLessEqual(end, time.time_ns() + TIMEOUT * MS)
-                self.assertGreater(end, sent[0])
-                self.assertGreaterEqual(timestamp, sent[0])
+    @for_each("each", "attempt", "total")
+    def test_lowered_by_the_timeouts_of_the_router(self, client, backend):
+        sent = (time.time_ns(), time.time_ns() + HOUR)
+        timestamp, end = self.seen(client, backend, sent)
+        self.assertLessEqual(end, time.time_ns() + TIMEOUT * MS)
+        self.assertGreater(end, sent[0])
+        self.assertGreaterEqual(timestamp, sent[0])
 
-    def test_never_made_later(self):
-        for label in ("attempt", "total"):
-            for client, backend in self.each(label):
-                now = time.time_ns()
-                # 200 ms are left, of an hour that ended long ago by the other clock.
-                sent = (now + HOUR, now + HOUR + 200 * MS)
-                _, end = self.seen(client, backend, sent)
-                self.assertLessEqual(end, sent[1])
+    @for_each("each", "none", "attempt", "total")
+    def test_never_made_later(self, client, backend):
+        now = time.time_ns()
+        # By a clock that is an hour ahead.
+        sent = (now + HOUR, now + HOUR + 20 * SECOND)
+        timestamp, end = self.seen(client, backend, sent)
+        self.assertLessEqual(end, sent[1])
+        self.assertGreaterEqual(timestamp, sent[0])
 
     def test_values_that_are_none(self):
         # As Finagle has it, what does not parse is ignored; the call is served.
@@ -120,10 +121,10 @@ class Enforced(Deadlines, RouterTest):
         self.assertEqual(len(backend.calls("hold")), before + 1)
         return self.assert_router_error(reply, "hold", "eadline")
 
-    def test_what_is_left_by_its_own_timestamp(self):
-        for client, backend in self.each("none"):
-            now = time.time_ns()
-            self.ends_early(client, backend, (now + HOUR, now + HOUR + 300 * MS))
+    @for_each("each", "none")
+    def test_what_is_left_by_its_own_timestamp(self, client, backend):
+        now = time.time_ns()
+        self.ends_early(client, backend, (now + HOUR, now + HOUR + 300 * MS))
 
     def test_a_mux_backend_is_told(self):
         muxed = self.users["mux"]
@@ -144,28 +145,28 @@ class Enforced(Deadlines, RouterTest):
 
 
 class Refused(Deadlines, RouterTest):
-    def test_long_past(self):
-        for client, backend in self.each("none"):
-            now = time.time_ns()
-            for sent in ((now - HOUR, now - 60 * SECOND), (now, now - 60 * SECOND),
-                         (now + HOUR, now + HOUR - 60 * SECOND)):
-                before = len(backend.seen)
-                reply = client.call(f"{backend.name}:late", [], Carried(deadline=sent))
-                self.assert_router_error(reply, "late", "eadline")
-                self.assertEqual(len(backend.seen), before, "a backend saw it")
-            self.assertEqual(client.text(f"{backend.name}:echo", "on"), "on")
-
-    def test_within_the_tolerance(self):
-        for client, backend in self.each("tolerant"):
-            now = time.time_ns()
-            _, end = self.seen(client, backend, (now - 60 * SECOND, now - SECOND))
-            self.assertLessEqual(end, now - SECOND)
-
-    def test_without_a_tolerance(self):
-        for client, _ in self.each("strict"):
-            now = time.time_ns()
-            reply = client.call("framed:late", [], Carried(deadline=(now - SECOND, now - MS)))
+    @for_each("each", "none")
+    def test_long_past(self, client, backend):
+        now = time.time_ns()
+        for sent in ((now - HOUR, now - 60 * SECOND), (now, now - 60 * SECOND),
+                     (now + HOUR, now + HOUR - 60 * SECOND)):
+            before = len(backend.seen)
+            reply = client.call(f"{backend.name}:late", [], Carried(deadline=sent))
             self.assert_router_error(reply, "late", "eadline")
+            self.assertEqual(len(backend.seen), before, "a backend saw it")
+        self.assertEqual(client.text(f"{backend.name}:echo", "on"), "on")
+
+    @for_each("each", "tolerant")
+    def test_within_the_tolerance(self, client, backend):
+        now = time.time_ns()
+        _, end = self.seen(client, backend, (now - 60 * SECOND, now - SECOND))
+        self.assertLessEqual(end, now - SECOND)
+
+    @for_each("each", "strict")
+    def test_without_a_tolerance(self, client, backend):
+        now = time.time_ns()
+        reply = client.call("framed:late", [], Carried(deadline=(now - SECOND, now - MS)))
+        self.assert_router_error(reply, "late", "eadline")
         self.assertEqual(self.users["framed"].calls("late"), [])
 
     def test_a_oneway_that_is_late(self):

@@ -1,72 +1,67 @@
 """The hop count: each router adds one, and one that gets too many refuses the call, so that two
 routers that send to each other end."""
 
+import itertools
 import unittest
 
 import bridges
 import mux_wire as mux
 import wire
-from bridges import Carried
+from bridges import Carried, for_each
 from mux_client import MuxClient
 from router_process import Router, RouterTest, free_port
 
 
 class Counted(RouterTest):
-    limits = {"default": 16, "three": 3}
-
     @classmethod
     def configure(cls):
         cls.users = {dialect: cls.backend(bridges.start(dialect, dialect, wire.Binary))
                      for dialect in bridges.WITH_PLACES}
         configs = [{"prefix": f"/#/io.l5d.fs/{dialect}", **bridges.CLIENT_KEYS[dialect]}
                    for dialect in cls.users]
-        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs", "servers": [{}],
+        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs",
                 "client": {"kind": "io.l5d.static", "configs": configs}}
-        router = Router([{**base, "label": "default"}, {**base, "label": "three", "maxHops": 3}],
-                        workers=1)
+        router = Router([{**base, "label": "default", "servers": [{}]},
+                         {**base, "label": "three", "servers": [{}], "maxHops": 3}], workers=1)
         for dialect, backend in cls.users.items():
             router.write(dialect, backend.port)
         return router
 
-    def each(self, number=0):
-        for dialect in bridges.DIALECTS:
-            if dialect == "buffered":
-                continue  # a thriftmux port does not tell it
-            for backend in self.users.values():
-                with self.subTest(client=dialect, backend=backend.name):
-                    client = bridges.connect(dialect, self.router.ports[number], wire.Binary)
-                    self.addCleanup(client.close)
-                    yield client, backend
-                    client.close()
+    def each(self, dialects=("framed", *bridges.WITH_PLACES)):
+        """Cases of a client and a backend."""
+        for dialect, to in itertools.product(dialects, self.users):
+            yield ({"client": dialect, "backend": to},
+                   lambda dialect=dialect, to=to: (
+                       bridges.connect(dialect, self.router.port, wire.Binary), self.users[to]))
 
     def call(self, client, backend, hops=None):
         contexts = {} if hops is None else {mux.HOPS: mux.hops(hops)}
         return client.call(f"{backend.name}:get", [], Carried(contexts=contexts))
 
-    def test_it_begins_with_one(self):
-        for client, backend in self.each():
-            self.assertEqual(self.call(client, backend).kind, wire.REPLY)
-            self.assertEqual(bridges.hops(bridges.arrived(backend, f"{backend.name}:get")), 1)
+    @for_each("each")
+    def test_it_begins_with_one(self, client, backend):
+        self.assertEqual(self.call(client, backend).kind, wire.REPLY)
+        self.assertEqual(bridges.hops(bridges.arrived(backend, f"{backend.name}:get")), 1)
 
-    def test_each_router_adds_one(self):
-        for client, backend in self.each():
-            if client.has_places:
-                for hops in (0, 1, 5, 14):
-                    self.assertEqual(self.call(client, backend, hops).kind, wire.REPLY)
-                    seen = bridges.arrived(backend, f"{backend.name}:get")
-                    self.assertEqual(bridges.hops(seen), hops + 1)
+    @for_each("each", bridges.WITH_PLACES)
+    def test_each_router_adds_one(self, client, backend):
+        for hops in (0, 1, 5, 14):
+            self.assertEqual(self.call(client, backend, hops).kind, wire.REPLY)
+            seen = bridges.arrived(backend, f"{backend.name}:get")
+            self.assertEqual(bridges.hops(seen), hops + 1)
 
-    def test_too_many(self):
-        for number, most in enumerate(self.limits.values()):
-            for client, backend in self.each(number):
-                if not client.has_places:
-                    continue
-                before = len(backend.seen)
-                for hops in (most + 1, 1000, 2**31, 2**32 - 1):
-                    reply = self.call(client, backend, hops)
-                    self.assert_router_error(reply, "get", "hop", str(most))
-                self.assertEqual(len(backend.seen), before, "a backend saw it")
-                self.assertEqual(self.call(client, backend, most - 1).kind, wire.REPLY)
+    @for_each("each", bridges.WITH_PLACES)
+    def test_too_many(self, client, backend):
+        self.refuses(client, backend, 16)
+        with bridges.connect("mux", self.router.ports[1], wire.Binary) as other:
+            self.refuses(other, backend, 3)
+
+    def refuses(self, client, backend, most):
+        before = len(backend.seen)
+        for hops in (most + 1, 1000, 2**31, 2**32 - 1):
+            self.assert_router_error(self.call(client, backend, hops), "get", "hop", str(most))
+        self.assertEqual(len(backend.seen), before, "a backend saw it")
+        self.assertEqual(self.call(client, backend, most - 1).kind, wire.REPLY)
 
     def test_values_that_are_none(self):
         with MuxClient(self.router.port) as client:
@@ -74,10 +69,10 @@ class Counted(RouterTest):
                 text = client.text("mux:get", contexts=[(mux.HOPS, value)])
                 self.assertEqual(text, "mux mux:get")
 
-    def test_it_does_not_come_back(self):
-        for client, backend in self.each():
-            self.call(client, backend)
-            self.assertEqual(client.came_back(), Carried())
+    @for_each("each")
+    def test_it_does_not_come_back(self, client, backend):
+        self.call(client, backend)
+        self.assertEqual(client.came_back(), Carried())
 
 
 class Loop(RouterTest):

@@ -283,12 +283,12 @@ class ClientsOfMux(RouterTest):
     @classmethod
     def configure(cls):
         cls.users = cls.backend(FakeMux("users"))
-        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs", "servers": [{}]}
+        base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs"}
         router = Router([
-            {**base, "label": "rt", "client": {"protocol": "thriftmux"}},
-            {**base, "label": "attempt",
+            {**base, "label": "rt", "servers": [{}], "client": {"protocol": "thriftmux"}},
+            {**base, "label": "attempt", "servers": [{}],
              "client": {"protocol": "thriftmux", "requestAttemptTimeoutMs": 200}},
-            {**base, "label": "total", "client": {"protocol": "thriftmux"},
+            {**base, "label": "total", "servers": [{}], "client": {"protocol": "thriftmux"},
              "service": {"totalTimeoutMs": 200}}], workers=1)
         router.write("users", cls.users.port)
         return router

@@ -42,11 +42,6 @@ class MuxServer:
         for name in BACKENDS:
             self.assertEqual(client.text(f"{name}:get"), f"{name} {name}:get")
 
-    def each_backend(self):
-        for backend in (self.plain, self.muxed):
-            with self.subTest(backend=backend.name):
-                yield backend
-
     def hold(self, client, backend, key, **more):
         """Sends a call that is not answered before it is released. Gives its tag."""
         before = len(backend.calls("hold"))
@@ -130,14 +125,14 @@ class Calls(MuxServer, RouterTest):
     def test_tags_of_every_size(self):
         client = self.client()
         for tag in (0, 1, 2, 3, 4095, 4096, 100_000, mux.MAX_TAG):
-            for backend in self.each_backend():
+            for backend in (self.plain, self.muxed):
                 answer = client.call(f"{backend.name}:get", tag=tag)
                 self.assertEqual((answer.tag, answer.status, answer.message.fields),
                                  (tag, mux.OK, {0: f"{backend.name} {backend.name}:get".encode()}))
 
     def test_answers_come_as_they_are_there(self):
         client = self.client()
-        for backend in self.each_backend():
+        for backend in (self.plain, self.muxed):
             first, second = (self.hold(client, backend, f"{backend.name}{i}") for i in (1, 2))
             self.check_serves(client)
             backend.release(f"{backend.name}2")
@@ -154,19 +149,26 @@ class Calls(MuxServer, RouterTest):
 
     def test_seqids_come_back(self):
         client = self.client()
-        for backend in self.each_backend():
+        for backend in (self.plain, self.muxed):
             for seqid in (0, 1, -1, 2**31 - 1, -2**31):
                 answer = client.call(f"{backend.name}:get", seqid=seqid)
                 self.assertEqual(answer.message.seqid, seqid)
 
     def test_a_oneway_is_answered_with_nothing(self):
         client = self.client()
-        for backend in self.each_backend():
+        for backend in (self.plain, self.muxed):
             before = len(backend.calls("note"))
             answer = client.call(f"{backend.name}:note", kind=wire.ONEWAY)
             self.assertEqual((answer.type, answer.status, answer.payload),
                              (mux.RDISPATCH, mux.OK, b""))
             self.assertTrue(backend.wait_calls("note", before + 1))
+
+    def test_a_oneway_that_fails_is_told(self):
+        client = self.client()
+        answer = client.call("nowhere:note", kind=wire.ONEWAY)
+        self.assertEqual((answer.type, answer.status), (mux.RDISPATCH, mux.ERROR))
+        self.assertTrue(answer.payload.startswith(b"trestle: "), answer)
+        self.check_serves(client)
 
     def test_the_predecessor_of_tdispatch(self):
         client = self.client()
@@ -228,7 +230,7 @@ class Fragments(MuxServer, RouterTest):
 
     def test_both_ways(self):
         for size in (64, 700, FRAGMENT, 99_999, 2**31 - 1):
-            for backend in self.each_backend():
+            for backend in (self.plain, self.muxed):
                 client = self.client(fragment=size)
                 self.assertTrue(client.text(f"{backend.name}:echo", self.payload) == self.payload)
                 self.assertLessEqual(client.largest, size)
@@ -289,7 +291,7 @@ class Discards(MuxServer, RouterTest):
     def test_the_call_is_cancelled_through_to_the_backend(self):
         client = self.client()
         for kind in (mux.OLD_TDISCARDED, mux.TDISCARDED):
-            for backend in self.each_backend():
+            for backend in (self.plain, self.muxed):
                 before = len(self.muxed.discarded)
                 tag = self.hold(client, backend, "nobody's")
                 client.discard(tag, kind=kind)
@@ -300,7 +302,7 @@ class Discards(MuxServer, RouterTest):
 
     def test_only_that_call(self):
         client = self.client()
-        for backend in self.each_backend():
+        for backend in (self.plain, self.muxed):
             other = self.hold(client, backend, f"kept by {backend.name}")
             tag = self.hold(client, backend, "nobody's")
             client.discard(tag)
@@ -331,7 +333,7 @@ class Discards(MuxServer, RouterTest):
 
     def test_a_client_that_goes(self):
         for leave in (MuxClient.close, MuxClient.reset):
-            for backend in self.each_backend():
+            for backend in (self.plain, self.muxed):
                 before = len(self.muxed.discarded)
                 client = self.client()
                 self.hold(client, backend, "nobody's")

@@ -1,12 +1,14 @@
 """THeader byte by byte: both seqids, keys, paddings, zlib and its bombs, and what breaks a
 connection."""
 
+import itertools
 import struct
 import unittest
 import zlib
 
 import theader_wire as theader
 import wire
+from bridges import for_each
 from client import Client
 from fake_backend import FakeBackend
 from router_process import Router, RouterTest
@@ -46,13 +48,13 @@ class Wire:
         return client
 
     def each(self, *kinds):
-        """(client, name of its backend, the backend)."""
-        for protocol in (wire.Binary, wire.Compact):
-            for times in (0, 1, 2):
-                for kind in kinds or ("header", "zlib", "plain"):
-                    name = f"{kind}-{protocol.name}"
-                    with self.subTest(backend=name, times=times):
-                        yield self.client(protocol, times), name, self.users[name]
+        """Cases of a client, the name of its backend, and that."""
+        for protocol, times, kind in itertools.product(
+                (wire.Binary, wire.Compact), (0, 1, 2), kinds or ("header", "zlib", "plain")):
+            name = f"{kind}-{protocol.name}"
+            yield ({"backend": name, "times": times},
+                   lambda protocol=protocol, times=times, name=name: (
+                       self.client(protocol, times), name, self.users[name]))
 
     def send_frame(self, content):
         client = self.client()
@@ -61,46 +63,46 @@ class Wire:
 
 
 class Good(Wire, RouterTest):
-    def test_seqids(self):
-        for client, name, backend in self.each():
-            for seqid in (0, 1, -1, 2**31 - 1, -2**31):
-                # The message's own counts; receive() looks that both are the same.
-                reply = client.call(f"{name}:get", seqid=seqid, header_seqid=99)
-                self.assertEqual((reply.seqid, client.header.seqid), (seqid, seqid))
+    @for_each("each")
+    def test_seqids(self, client, name, backend):
+        for seqid in (0, 1, -1, 2**31 - 1, -2**31):
+            # The message's own counts; receive() looks that both are the same.
+            reply = client.call(f"{name}:get", seqid=seqid, header_seqid=99)
+            self.assertEqual((reply.seqid, client.header.seqid), (seqid, seqid))
 
-    def test_what_the_backend_gets(self):
-        for client, name, backend in self.each("header", "zlib"):
-            client.call(f"{name}:get", [(1, "string", "a" * 1000)], keys=[("k", "v"), ("e", "")])
-            header = backend.header_of(f"{name}:get")
-            self.assertEqual(header.protocol, theader.PROTOCOLS[client.protocol.name])
-            self.assertEqual(header.seqid, backend.calls("get")[-1].seqid)
-            self.assertEqual((header.value("k"), header.value("e")), (b"v", b""))
-            # It is deflated where the configuration says so, whatever the client did.
-            self.assertEqual(header.transforms, [theader.ZLIB] if name.startswith("zlib") else [])
-            self.assertEqual(backend.calls("get")[-1].fields, {1: b"a" * 1000})
+    @for_each("each", "header", "zlib")
+    def test_what_the_backend_gets(self, client, name, backend):
+        client.call(f"{name}:get", [(1, "string", "a" * 1000)], keys=[("k", "v"), ("e", "")])
+        header = backend.header_of(f"{name}:get")
+        self.assertEqual(header.protocol, theader.PROTOCOLS[client.protocol.name])
+        self.assertEqual(header.seqid, backend.calls("get")[-1].seqid)
+        self.assertEqual((header.value("k"), header.value("e")), (b"v", b""))
+        # It is deflated where the configuration says so, whatever the client did.
+        self.assertEqual(header.transforms, [theader.ZLIB] if name.startswith("zlib") else [])
+        self.assertEqual(backend.calls("get")[-1].fields, {1: b"a" * 1000})
 
-    def test_replies_with_zlib(self):
-        for client, name, backend in self.each("header", "zlib"):
-            for times in (0, 1, 2):
-                backend.times = times
-                text = "x" * 100_000
-                self.assertTrue(client.text(f"{name}:echo", text) == text)
-                self.assertEqual(client.call(f"{name}:declared").fields, {1: {1: b"no such user"}})
+    @for_each("each", "header", "zlib")
+    def test_replies_with_zlib(self, client, name, backend):
+        for times in (0, 1, 2):
+            backend.times = times
+            text = "x" * 100_000
+            self.assertTrue(client.text(f"{name}:echo", text) == text)
+            self.assertEqual(client.call(f"{name}:declared").fields, {1: {1: b"no such user"}})
 
-    def test_forms_of_a_header(self):
-        for client, name, backend in self.each("header", "plain"):
-            self.assertEqual(client.text(f"{name}:get", padding=9), f"{name} {name}:get")
-            # Another kind of info hides what stands behind it.
-            client.call(f"{name}:get", keys=[("a", "1")], more=b"\2\1\1x\1y" + theader.info(
-                [("b", "2")]))
-            # Blocks add up, and of equal keys the last one wins.
-            reply = client.call(f"{name}:add", keys=[("a", "1"), ("b", "1")],
-                                more=theader.info([("b", "2"), ("c", "3")]))
-            self.assertEqual(reply.kind, wire.REPLY)
-            if name.startswith("header"):
-                first, second = (backend.header_of(f"{name}:{m}") for m in ("get", "add"))
-                self.assertEqual((first.value("a"), first.value("b")), (b"1", None))
-                self.assertEqual([second.value(k) for k in "abc"], [b"1", b"2", b"3"])
+    @for_each("each", "header", "plain")
+    def test_forms_of_a_header(self, client, name, backend):
+        self.assertEqual(client.text(f"{name}:get", padding=9), f"{name} {name}:get")
+        # Another kind of info hides what stands behind it.
+        client.call(f"{name}:get", keys=[("a", "1")], more=b"\2\1\1x\1y" + theader.info(
+            [("b", "2")]))
+        # Blocks add up, and of equal keys the last one wins.
+        reply = client.call(f"{name}:add", keys=[("a", "1"), ("b", "1")],
+                            more=theader.info([("b", "2"), ("c", "3")]))
+        self.assertEqual(reply.kind, wire.REPLY)
+        if name.startswith("header"):
+            first, second = (backend.header_of(f"{name}:{m}") for m in ("get", "add"))
+            self.assertEqual((first.value("a"), first.value("b")), (b"1", None))
+            self.assertEqual([second.value(k) for k in "abc"], [b"1", b"2", b"3"])
 
     def test_many_and_large_keys(self):
         for keys in ([(f"k{i}", "v" * i) for i in range(300)], [("k" * 20_000, "v" * 40_000)],
@@ -117,40 +119,40 @@ class Good(Wire, RouterTest):
             client.call("header-binary:get", flags=flags)
             self.assertEqual(client.header.flags, flags)
 
-    def test_one_byte_at_a_time(self):
-        for client, name, _ in self.each():
-            for byte in client.framed(wire.CALL, f"{name}:echo", 5, [(1, "string", "x" * 30)],
-                                      keys=[("key", "value")]):
-                client.send_bytes(bytes([byte]))
-            self.assertEqual(client.receive().fields, {0: b"x" * 30})
+    @for_each("each")
+    def test_one_byte_at_a_time(self, client, name, backend):
+        for byte in client.framed(wire.CALL, f"{name}:echo", 5, [(1, "string", "x" * 30)],
+                                  keys=[("key", "value")]):
+            client.send_bytes(bytes([byte]))
+        self.assertEqual(client.receive().fields, {0: b"x" * 30})
 
-    def test_a_pipeline_with_different_keys(self):
-        for client, name, backend in self.each("header"):
-            client.send_bytes(b"".join(
-                client.framed(wire.CALL, f"{name}:piped{i}", i, keys=[("number", str(i))])
-                for i in range(50)))
-            for i in range(50):
-                self.assertEqual(client.receive().seqid, i)
-                header = backend.header_of(f"{name}:piped{i}")
-                self.assertEqual(header.value("number"), str(i).encode())
+    @for_each("each", "header")
+    def test_a_pipeline_with_different_keys(self, client, name, backend):
+        client.send_bytes(b"".join(
+            client.framed(wire.CALL, f"{name}:piped{i}", i, keys=[("number", str(i))])
+            for i in range(50)))
+        for i in range(50):
+            self.assertEqual(client.receive().seqid, i)
+            header = backend.header_of(f"{name}:piped{i}")
+            self.assertEqual(header.value("number"), str(i).encode())
 
-    def test_large_messages(self):
+    @for_each("each")
+    def test_large_messages(self, client, name, backend):
         payload = bytes(i * 7 & 0xFF for i in range(MIB))
-        for client, name, _ in self.each():
-            reply = client.call(f"{name}:echo", [(1, "string", payload)], keys=[("k", "v")])
-            self.assertTrue(reply.fields == {0: payload})
+        reply = client.call(f"{name}:echo", [(1, "string", payload)], keys=[("k", "v")])
+        self.assertTrue(reply.fields == {0: payload})
 
-    def test_errors_of_the_router(self):
-        for client, name, _ in self.each("plain"):
-            self.assert_router_error(client.call("nowhere:get"), "get", "/svc/nowhere")
-            self.assertEqual(client.text(f"{name}:get"), f"{name} {name}:get")
+    @for_each("each", "plain")
+    def test_errors_of_the_router(self, client, name, backend):
+        self.assert_router_error(client.call("nowhere:get"), "get", "/svc/nowhere")
+        self.assertEqual(client.text(f"{name}:get"), f"{name} {name}:get")
 
-    def test_exceptions_and_oneways(self):
-        for client, name, backend in self.each():
-            before = len(backend.calls("note"))
-            client.oneway(f"{name}:note")
-            self.assertEqual(client.call(f"{name}:application").kind, wire.EXCEPTION)
-            self.assertTrue(backend.wait_calls("note", before + 1))
+    @for_each("each")
+    def test_exceptions_and_oneways(self, client, name, backend):
+        before = len(backend.calls("note"))
+        client.oneway(f"{name}:note")
+        self.assertEqual(client.call(f"{name}:application").kind, wire.EXCEPTION)
+        self.assertTrue(backend.wait_calls("note", before + 1))
 
 
 class Bad(Wire, RouterTest):
