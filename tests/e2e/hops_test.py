@@ -58,8 +58,9 @@ class Counted(RouterTest):
 
     def refuses(self, client, backend, most):
         before = len(backend.seen)
-        for hops in (most + 1, 1000, 2**31, 2**32 - 1):
-            self.assert_router_error(self.call(client, backend, hops), "get", "hop", str(most))
+        for hops in (most, most + 1, 1000, 2**31, 2**32 - 1):
+            reply = self.call(client, backend, hops)
+            self.assert_router_error(reply, "get", "maxHops", f"{hops} routers")
         self.assertEqual(len(backend.seen), before, "a backend saw it")
         self.assertEqual(self.call(client, backend, most - 1).kind, wire.REPLY)
 
@@ -98,7 +99,7 @@ class Loop(RouterTest):
                         client = bridges.connect("framed", port, protocol)
                         self.addCleanup(client.close)
                         for _ in range(5):
-                            self.assert_router_error(client.call("users:get"), "get", "hop", "16")
+                            self.assert_router_error(client.call("users:get"), "get", "maxHops")
                         client.close()
 
     def test_oneways_end_too(self):
@@ -106,7 +107,7 @@ class Loop(RouterTest):
         self.addCleanup(client.close)
         for _ in range(5):
             client.oneway("users:note")
-        self.assert_router_error(client.call("users:get"), "get", "hop")
+        self.assert_router_error(client.call("users:get"), "get", "maxHops")
 
 
 if __name__ == "__main__":
