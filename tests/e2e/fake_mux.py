@@ -55,7 +55,7 @@ class Session:
         self.peer_fragment = None  # the largest body that the client wants
         self.client_headers = None  # those of Tinit
         self.calls = {}  # by tag, those not answered yet
-        self.draining = self.drained = self.ended = False
+        self.started = self.draining = self.drained = self.ended = False
         self.pings = self.pongs = 0
 
     def sendall(self, data):
@@ -177,6 +177,7 @@ class FakeMux(FakeBackend):
             return False
         headers = mux.framer(self.fragment) if self.fragment else []
         session.send(mux.RINIT, frame.tag, mux.init(headers, self.version))
+        session.started = True
         return True
 
     def on_ping(self, session, frame):

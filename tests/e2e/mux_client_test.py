@@ -18,7 +18,7 @@ class Towards:
     client_keys = {}
     router_keys = {}
     workers = 1
-    backends = {"users": {}}
+    services = {"users": {}}
 
     @classmethod
     def configure(cls):
@@ -26,7 +26,7 @@ class Towards:
                           "servers": [{}], **cls.router_keys,
                           "client": {"protocol": "thriftmux", **cls.client_keys}}],
                         workers=cls.workers)
-        for name, keys in cls.backends.items():
+        for name, keys in cls.services.items():
             backend = cls.backend(FakeMux(name, **keys))
             setattr(cls, name, backend)
             router.write(name, backend.port)
@@ -229,10 +229,12 @@ class Drains(Towards, RouterTest):
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
+        def usable(backend):
+            return [one for one in backend.live() if one.started and not one.draining]
+
         for backend in (one, two) * 10:
-            self.assertTrue(backend.wait(lambda b=backend: any(
-                not session.draining for session in b.live())))
-            session = [session for session in backend.live() if not session.draining][-1]
+            self.assertTrue(backend.wait(lambda b=backend: usable(b)))
+            session = usable(backend)[-1]
             session.drain()
             self.assertTrue(backend.wait(lambda s=session: s.drained))
         stopped.set()

@@ -118,16 +118,6 @@ class BadMessages(MuxServer, RouterTest):
         with self.client() as other:
             self.check_serves(other)
 
-    def test_a_tag_that_is_still_taken_after_its_discard(self):
-        # The fragments of one call and a whole one under the same tag.
-        client = self.client()
-        body = mux.dispatch(client.payload("plain:get"))
-        client.send_message(mux.TDISPATCH, 5, body[:9], more=True)
-        client.send_message(mux.TREQ, 5, mux.treq(client.payload("plain:get")))
-        client.send_message(mux.TDISPATCH, 5, body[9:])
-        types = {frame.type for frame in client.until_closed()}
-        self.assertNotIn(mux.RDISPATCH, types)
-
     def test_fragments_of_what_is_never_split(self):
         for kind in (mux.TPING, mux.TINIT, mux.TREQ, mux.TDISCARDED):
             with self.subTest(kind):
@@ -198,6 +188,7 @@ class Flood:
 class Floods(Flood, RouterTest):
     def test_a_hundred_thousand_tags(self):
         client, count = self.client(), 100_000
+        before = len(self.muxed.calls("never"))
         payload = mux.dispatch(client.payload("muxed:never"))
         thread = self.in_background(lambda: client.send_bytes(b"".join(
             mux.message(mux.TDISPATCH, tag, payload) for tag in range(2, count + 2))))
@@ -208,7 +199,7 @@ class Floods(Flood, RouterTest):
             self.assertEqual((frame.type, answer.status), (mux.RDISPATCH, mux.NACK))
             nacks.add(frame.tag)
         thread.join()
-        self.assertLessEqual(len(self.muxed.calls("never")), 1000)
+        self.assertLessEqual(len(self.muxed.calls("never")), before + 1000)
         self.check_serves()
         self.check_memory()
         client.reset()

@@ -69,16 +69,16 @@ class Calls(RouterTest):
 class Headers(RouterTest):
     """Keys go to the backend and come back; two of them are the router's."""
 
-    backends = ("cpp", "python", "python-zlib")
+    services = ("cpp", "python", "python-zlib")
 
     @classmethod
     def configure(cls):
-        configs = [{"prefix": f"/#/io.l5d.fs/{name}", **BACKENDS[name][1]} for name in cls.backends]
+        configs = [{"prefix": f"/#/io.l5d.fs/{name}", **BACKENDS[name][1]} for name in cls.services]
         configs.append({"prefix": "/#/io.l5d.fs/muxed", "protocol": "thriftmux"})
         client = {"kind": "io.l5d.static", "configs": configs}
         router = Router([{"protocol": "thrift", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [{}], "client": client}], workers=1)
-        for name in cls.backends:
+        for name in cls.services:
             server = BACKENDS[name][0]()
             cls.addClassCleanup(server.stop)
             router.write(name, server.port)
@@ -104,7 +104,7 @@ class Headers(RouterTest):
 
     def test_there_and_back(self):
         for client, _ in self.clients():
-            for name in self.backends:
+            for name in self.services:
                 keys = [f"l5d-dst=/{name}", "tenant=blue", "empty="]
                 text, came = self.ask(client, keys)
                 self.assertEqual(text, "ok v")
@@ -114,7 +114,7 @@ class Headers(RouterTest):
 
     def test_of_declared_and_application_exceptions(self):
         for client, _ in self.clients():
-            for name in self.backends:
+            for name in self.services:
                 keys = [f"l5d-dst=/{name}", "k=v"]
                 text, came = self.ask(client, keys, "getUser", "99")
                 self.assertEqual((text, "seen-k=v" in came), ("declared NotFound: 99", True))
@@ -123,7 +123,7 @@ class Headers(RouterTest):
 
     def test_a_local_dtab_stages_a_version(self):
         for client, _ in self.clients():
-            for name in self.backends:
+            for name in self.services:
                 keys = [f"l5d-dtab=/svc/users=>/#/io.l5d.fs/{name}", "l5d-dst=/users"]
                 self.assertEqual(self.ask(client, keys)[0], "ok v")
             text = self.ask(client, ["l5d-dst=/users"])[0]
