@@ -6,7 +6,7 @@ Methods beside those of FakeBackend (argument 1 is text):
   never            is not answered at all
   pattern          "N": gives N bytes, pattern(N)
   cutOff           "N": gives the first N bytes of its reply and ends the session
-  wrongTag twice garbage truncated unknownType  what a backend must not do
+  wrongTag echoTwice garbage truncated unknownType  what a backend must not do
 `hold` does not block the others: mux answers in any order.
 """
 
@@ -288,6 +288,10 @@ class FakeMux(FakeBackend):
         return True
 
     # Bad ones.
+
+    def do_echoTwice(self, session, call):
+        self.do_echo(session, call)
+        return self.do_echo(session, call)
 
     def do_cutOff(self, session, call):
         whole = mux.message(mux.RDISPATCH, call.tag, mux.reply(mux.OK, self.protocol.message(
