@@ -11,9 +11,9 @@ from router_process import Router, RouterTest, until
 
 MIB = 1 << 20
 BOUND = 8 * MIB
-# What one turn of the loop brings past it, connections themselves and the allocator; far less than
-# what the tests send.
-BESIDE = 24 * MIB
+# What one turn of the loop brings past it, connections themselves, and blocks that are kept to be
+# used again; far less than what the tests send.
+BESIDE = 8 * MIB
 
 
 class SlowToRead(OddBackend):
