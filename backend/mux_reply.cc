@@ -68,6 +68,11 @@ const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, base::Are
     if (r.outcome == thrift::Outcome::kMalformed) return r.why;
     if (r.outcome == thrift::Outcome::kNeedMore) return "a payload too short for its message";
     if (const char* why = Mismatch(call, envelope, true)) return why;
+    // The tag says whose it is, and the seqid of a result has to agree: a second answer to a call
+    // may come under a tag that is another's by then.
+    if (envelope.type == thrift::MessageType::kReply && envelope.seqid != call.envelope.seqid) {
+      return "a reply with another seqid";
+    }
     *kind = thrift::ClassifyReply(call.protocol, envelope.type, head.substr(envelope.size));
   }
   base::Slice length = arena->Allot(kLength);

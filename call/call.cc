@@ -67,6 +67,14 @@ void Call::BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest,
 }
 
 void Call::ReplyError(base::Buffer payload) {
+  if (header_form != HeaderForm::kMux) {
+    constexpr size_t kMostText = 1024;
+    if (payload.size() > kMostText) payload = payload.Split(kMostText);
+    reply_header_bytes.Clear();
+    return Fail(Step::kReply,
+                base::Status(base::Code::kUnavailable,
+                             "the backend answered with an error: " + payload.ToString()));
+  }
   reply_is_error = true;
   Reply(std::move(payload), thrift::ReplyKind::kUnknown);
 }

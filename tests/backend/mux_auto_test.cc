@@ -309,6 +309,7 @@ TEST_F(MuxAutoTest, APayloadThatIsNoThriftWaitsForTheOutcomeAndFailsWhereItIsPla
   Open();
   TestCall call;
   call.call.opaque = true;
+  call.call.envelope = {};
   Dispatch(call);
   EXPECT_EQ(call.end(), End::kOpen);
   FindOther(0);

@@ -68,7 +68,7 @@ TEST_F(MuxBodyTest, OthersGoMeanwhile) {
 }
 
 TEST_F(MuxBodyTest, ItHasAPlaceFromTheStart) {
-  options_.pool.max_in_flight = 1;
+  options_.pool.mux_in_flight = 1;
   Open();
   LargeCall call(1000, 10);
   Send(call);

@@ -229,7 +229,7 @@ TEST_F(MuxCancelTest, WhereDiscardsAreNeverAnsweredTheSessionEndsWithTheCallsItH
 }
 
 TEST_F(MuxCancelTest, ASessionWhosePlacesAreAllAbandonedIsOfNoUse) {
-  options_.pool.max_in_flight = 2;
+  options_.pool.mux_in_flight = 2;
   Open();
   TestCall a, b;
   Send(a);
@@ -246,7 +246,7 @@ TEST_F(MuxCancelTest, ASessionWhosePlacesAreAllAbandonedIsOfNoUse) {
 }
 
 TEST_F(MuxCancelTest, WithAnAnswerThereIsRoomAgain) {
-  options_.pool.max_in_flight = 1;
+  options_.pool.mux_in_flight = 1;
   Open();
   TestCall a, b;
   Send(a);

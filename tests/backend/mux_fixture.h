@@ -22,7 +22,6 @@ class MuxSessionTest : public testing::Test {
  protected:
   MuxSessionTest() {
     options_.ping_interval = base::Duration(0);
-    options_.pool.mux_in_flight = 1 << 16;
     options_.wire = Wire::kMux;
   }
   void TearDown() override {

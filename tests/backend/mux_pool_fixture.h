@@ -21,7 +21,6 @@ class MuxPoolTest : public ClientTest {
  protected:
   MuxPoolTest() {
     options_.wire = Wire::kMux;
-    options_.pool.max_in_flight = 1 << 16;
     options_.ping_interval = base::Duration(0);
   }
   void TearDown() override {

@@ -74,7 +74,7 @@ TEST_F(MuxPoolTest, MinSizeOpensMoreAndCallsAreSpreadOverThem) {
 }
 
 TEST_F(MuxPoolTest, WhenItsPlacesAreTakenAnotherIsOpenedUpToMaxSize) {
-  options_.pool.max_in_flight = 2;
+  options_.pool.mux_in_flight = 2;
   options_.pool.max_size = 2;
   Open();
   std::array<TestCall, 6> calls;
@@ -374,7 +374,6 @@ TEST_F(MuxPoolTest, AChangeOfTheWireMakesConnectionsAnew) {
   Shake();
   Options changed = options_;
   changed.wire = Wire::kThrift;
-  changed.pool.max_in_flight = 1;
   client_->Reconfigure(changed, nullptr);
   Settle(&loop_);
   Dispatch(next);
@@ -417,6 +416,7 @@ TEST_F(MuxPoolTest, APayloadThatIsNoThriftDoesNotGoToAThriftBackend) {
   Open();
   TestCall call;
   call.call.opaque = true;
+  call.call.envelope = {};
   Dispatch(call);
   ASSERT_EQ(call.end(), End::kFailed);
   EXPECT_NE(call.failure().find("bad call: a mux payload that is no Thrift message"),

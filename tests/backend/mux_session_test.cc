@@ -73,19 +73,29 @@ TEST_F(MuxSessionTest, TheLowestFreeTagIsTaken) {
   EXPECT_EQ(SendOne(e).tag, 3u);
 }
 
-TEST_F(MuxSessionTest, TheCallersSeqidAndFormAreInTheReplyWhateverTheBackendWrote) {
+TEST_F(MuxSessionTest, TheCallersSeqidAndFormAreInTheReply) {
   Open();
-  TestCall other("m", 1000), compact("m", 3, MessageType::kCall, Protocol::kCompact), old("m", 5);
+  TestCall exception("m", 1000), old("m", 5);
   old.call.envelope.old_form = true;
-  for (TestCall* call : {&other, &compact, &old}) Send(*call);
-  Say(Ok(2, Good("m", -1)));
-  Say(Ok(3, Good("m", 1 << 30, kVoidBody, Protocol::kCompact)));
-  Say(Ok(4, Good("m", 5)));
-  EXPECT_EQ(other.reply(), ReplyFrame("m", 1000));
-  EXPECT_EQ(compact.reply(), ReplyFrame("m", 3, kVoidBody, Protocol::kCompact));
+  for (TestCall* call : {&exception, &old}) Send(*call);
+  // Servers write exceptions about what they could not read with a seqid of their own.
+  Say(Ok(2, thrift::EncodeApplicationException(Protocol::kBinary, "m", 0, 6, "no")));
+  Say(Ok(3, Good("m", 5)));
+  EXPECT_EQ(exception.reply(),
+            Frame(thrift::EncodeApplicationException(Protocol::kBinary, "m", 1000, 6, "no")));
   std::string message(thrift::EnvelopeSize(Protocol::kBinary, "m", 5, true), '\0');
   thrift::EncodeEnvelope(Protocol::kBinary, MessageType::kReply, "m", 5, message.data(), true);
   EXPECT_EQ(old.reply(), Frame(message + kVoidBody));
+}
+
+TEST_F(MuxSessionTest, AResultWithAnotherSeqidIsNotTheCalls) {
+  Open();
+  TestCall binary("m", 1000), compact("m", 3, MessageType::kCall, Protocol::kCompact);
+  for (TestCall* call : {&binary, &compact}) Send(*call);
+  Say(Ok(2, Good("m", -1)));
+  Say(Ok(3, Good("m", 4, kVoidBody, Protocol::kCompact)));
+  EXPECT_NE(binary.end(), End::kReplied);
+  EXPECT_NE(compact.end(), End::kReplied);
 }
 
 TEST_F(MuxSessionTest, KindsOfRepliesAreTold) {
@@ -169,9 +179,14 @@ TEST_F(MuxSessionTest, APayloadThatIsNoThriftGoesAsItIsBothWays) {
 
 TEST_F(MuxSessionTest, AnErrorBelowThriftIsTheCallsWithItsTextAndContexts) {
   Open();
-  TestCall call("m", 1), rejected("m", 2);
+  TestCall call("m", 1), rejected("m", 2), plain("m", 3);
+  call.call.header_form = rejected.call.header_form = call::HeaderForm::kMux;
   Send(call);
   Send(rejected);
+  Send(plain);
+  Say(Rdispatch(4, ReplyStatus::kError, "it broke"));
+  ASSERT_EQ(plain.end(), End::kFailed) << "its client has no place for such an error";
+  EXPECT_EQ(plain.failure(), "trestle: reply: the backend answered with an error: it broke");
   Say(Rdispatch(2, ReplyStatus::kError, "it broke"));
   ASSERT_EQ(call.end(), End::kReplied);
   EXPECT_TRUE(call.call.reply_is_error);
@@ -181,7 +196,7 @@ TEST_F(MuxSessionTest, AnErrorBelowThriftIsTheCallsWithItsTextAndContexts) {
   ASSERT_EQ(rejected.end(), End::kReplied);
   EXPECT_EQ(rejected.call.reply_form, call::HeaderForm::kMux);
   EXPECT_EQ(rejected.call.reply_header_bytes.ToString(), ReplyBody(ReplyStatus::kError, {}, flags));
-  EXPECT_EQ(owner_.success, 2);
+  EXPECT_EQ(owner_.success, 3);
   EXPECT_EQ(owner_.nacked, 0);
 }
 
@@ -277,7 +292,7 @@ TEST_F(MuxSessionTest, ForAnUnframedClientAReplyHasToBeOneMessage) {
   TestCall call("m", 1);
   call.call.walked = true;
   Send(call);
-  Say(Ok(2, Good("m", 9, StringBody(20))));
+  Say(Ok(2, Good("m", 1, StringBody(20))));
   EXPECT_EQ(call.reply(), ReplyFrame("m", 1, StringBody(20)));
 }
 

@@ -244,15 +244,20 @@ TEST_F(THeaderSessionTest, NamesAreTakenOffAndTheOldFormGoesBothWays) {
 }
 
 TEST_F(THeaderSessionTest, AConnectionKeepsItsProtocol) {
+  auto speaks = [this](Protocol p) {
+    call::Call call;
+    call.protocol = p;
+    return session_->Speaks(call);
+  };
   for (Protocol protocol : {kBinary, kCompact}) {
     const Protocol other = protocol == kBinary ? kCompact : kBinary;
     Open();
-    EXPECT_TRUE(session_->Speaks(kBinary));
-    EXPECT_TRUE(session_->Speaks(kCompact));
+    EXPECT_TRUE(speaks(kBinary));
+    EXPECT_TRUE(speaks(kCompact));
     TestCall call("m", 9, MessageType::kCall, protocol);
     Send(call);
-    EXPECT_TRUE(session_->Speaks(protocol));
-    EXPECT_FALSE(session_->Speaks(other));
+    EXPECT_TRUE(speaks(protocol));
+    EXPECT_FALSE(speaks(other));
     Answer(Reply(1, other));
     ASSERT_EQ(call.end(), End::kFailed);
     EXPECT_NE(call.failure().find("another protocol"), std::string::npos) << call.failure();

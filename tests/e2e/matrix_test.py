@@ -30,9 +30,11 @@ class Bridges:
         for dialect, protocol in itertools.product(bridges.DIALECTS, bridges.PROTOCOLS):
             name = label(dialect, protocol)
             cls.users[name] = cls.backend(bridges.start(dialect, name, protocol))
-        configs = [{"prefix": f"/#/io.l5d.fs/{label(dialect, protocol)}",
-                    **bridges.CLIENT_KEYS[dialect]}
-                   for dialect, protocol in itertools.product(bridges.DIALECTS, bridges.PROTOCOLS)]
+        # A server of the other protocol may wait for more of what it takes for a long message.
+        configs = [{"prefix": "/", "requestAttemptTimeoutMs": 3000}]
+        configs += [{"prefix": f"/#/io.l5d.fs/{label(dialect, protocol)}",
+                     **bridges.CLIENT_KEYS[dialect]}
+                    for dialect, protocol in itertools.product(bridges.DIALECTS, bridges.PROTOCOLS)]
         router = Router([{"protocol": kind, "label": kind, "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [{}],
                           "client": {"kind": "io.l5d.static", "configs": configs}}

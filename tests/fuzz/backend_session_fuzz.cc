@@ -145,7 +145,7 @@ class Play {
     far_ = std::move(far);
     session_ = std::make_unique<backend::ThriftSession>(
         &loop_, options_, &owner_, std::move(near),
-        backend::Spoken::By(options_, protocol_, (mode_ & 2) != 0));
+        backend::Spoken::By(options_, protocol_, (mode_ & 2) != 0, options_.wire));
     session_->Start();
   }
 
