@@ -12,6 +12,9 @@ from soak_stage import Stage
 
 # What is under way at the end of the load may take so many seconds to end.
 ENDS = 120
+# When nobody calls any more, the router may hold so much more than at its start (release mode);
+# what a burst took is given back within some seconds. During the load, so much beside --memory.
+GROWTH = 12_000_000
 BAD = ("wrong", "unexplained", "stuck", "lost", "refused")
 
 
@@ -19,8 +22,8 @@ class Soak:
     def __init__(self, options):
         self.options = options
         self.chance = random.Random(options.seed)
-        self.stage = Stage(random.Random(options.seed + 1), options.workers)
-        self.tally = Tally()
+        self.stage = Stage(random.Random(options.seed + 1), options.workers, options.memory)
+        self.tally = Tally(short=options.memory is not None)
         self.faults = {}  # how often each kind was made
         self.memory = []
         self.problems = []
@@ -34,6 +37,7 @@ class Soak:
             .run(stopped)) for i in range(self.options.connections)]
         nuisances = [asyncio.create_task(self.annoy(stopped, i)) for i in range(4)]
         makers = [asyncio.create_task(self.make_faults(stopped, i)) for i in range(2)]
+        makers.append(asyncio.create_task(self.make_freezes(stopped)))
         end = time.monotonic() + self.options.seconds
         while time.monotonic() < end and stage.router.process.poll() is None:
             await asyncio.sleep(0.2)
@@ -43,6 +47,7 @@ class Soak:
             self.problems.append(f"the router ended: {stage.router.log()[-4000:]}")
             return
         await self.check_descriptors(before)
+        await self.check_memory()
 
     async def end_all(self, tasks):
         """Waits for them; one that does not end is a fault, and where it stands is told."""
@@ -62,9 +67,25 @@ class Soak:
         while (now := self.stage.router.descriptors()) > before and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         self.descriptors = (before, now)
-        self.memory.append(self.stage.router.memory())
         if now > before:
             self.problems.append(f"descriptors: {before} at the start, {now} at the end")
+
+    async def check_memory(self):
+        router = self.stage.router
+        if router.is_sanitized():  # its own memory hides the router's
+            self.memory.append(router.memory())
+            return
+        most = max(self.memory)
+        if self.options.memory and most > self.memory[0] + self.options.memory + GROWTH:
+            self.problems.append(f"memory: {most} bytes with a bound of {self.options.memory}, "
+                                 f"and {self.memory[0]} before the load")
+        deadline = time.monotonic() + 60
+        while router.memory() > self.memory[0] + GROWTH and time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+        self.memory.append(router.memory())
+        if self.memory[-1] > self.memory[0] + GROWTH:
+            self.problems.append(f"memory: {self.memory[-1]} bytes after the load, and "
+                                 f"{self.memory[0]} before it")
 
     async def watch(self, stopped):
         while not stopped.is_set() and self.stage.router.process.poll() is None:
@@ -99,14 +120,20 @@ class Soak:
             self.count(kind)
             await getattr(stage, kind)(service)
 
+    async def make_freezes(self, stopped):
+        while not stopped.is_set():
+            await asyncio.sleep(self.chance.random() * 4)
+            self.count("freeze")
+            await self.stage.freeze()
+
     def report(self):
         counts = self.tally.counts
         self.problems += [f"{counts[kind]} {kind}" for kind in BAD if counts[kind]]
         print(f"seed {self.options.seed}, {self.options.seconds} s, "
               f"{self.options.connections} connections, {self.options.workers} workers")
         print("faults:  " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.faults.items())))
-        order = ["calls", "answered", "oneways", "lost: died", "lost: nobody", "lost behind it",
-                 "refused by a bad backend", *BAD]
+        order = ["calls", "answered", "oneways", "lost: died", "lost: nobody", "lost: late",
+                 "lost: no memory", "lost behind it", "refused by a bad backend", *BAD]
         for kind in order:
             print(f"{counts[kind]:9} {kind}")
         if self.memory:
@@ -129,6 +156,8 @@ def main():
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--large", type=float, default=0.005,
                         help="the share of calls of up to 3 MB")
+    parser.add_argument("--memory", type=int,
+                        help="maxBufferedBytes of the router; calls may be refused for it")
     soak = Soak(parser.parse_args())
     soak.descriptors = ("?", "?")
     soak.stage.start()

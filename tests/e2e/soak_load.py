@@ -8,6 +8,7 @@ import struct
 import time
 
 import wire
+from soak_stage import AGAIN
 from soak_wire import BLOCK, PROTOCOLS, Stream, argument
 
 # A call that takes longer has got stuck somewhere.
@@ -17,9 +18,10 @@ BAD_METHODS = ["drop", "half", "twice"]
 
 
 class Tally:
-    """What became of the calls."""
+    """What became of the calls. `short`: of memory, so that some may be refused for that."""
 
-    def __init__(self):
+    def __init__(self, short=False):
+        self.short = short
         self.counts = collections.Counter()
         self.faults = []  # texts: what must not happen
 
@@ -43,6 +45,8 @@ class Call:
         else:
             self.expected = (wire.REPLY, {0: self.text})
         self.oneway = method == "note"
+        # What is held whole, there and back, may be sent again.
+        self.again = service.again and method in AGAIN and size < 60_000
         self.breaks = None
         if method in BAD_METHODS and service.name == "muxed":
             # It breaks a connection that has other calls.
@@ -83,7 +87,10 @@ class Caller:
                     if stopped.is_set() or not await self.batch(stream, protocol):
                         break
             except (OSError, asyncio.IncompleteReadError, wire.Malformed) as failure:
-                self.tally.fault("lost", f"between calls: {failure!r}")
+                if self.tally.short:
+                    self.tally.counts["lost: no memory"] += 1
+                else:
+                    self.tally.fault("lost", f"between calls: {failure!r}")
             await stream.close()
 
     def pick(self, protocol):
@@ -168,7 +175,9 @@ class Caller:
         if call.method in BAD_METHODS:
             self.tally.counts["refused by a bad backend"] += 1
             return
-        why = call.service.explains(step, call.start, time.monotonic())
+        why = call.service.explains(step, text, call.start, time.monotonic(), call.again)
+        if why is None and self.tally.short and (step == "closed" or "maxBufferedBytes" in text):
+            why = "no memory"
         if why is None:
             self.tally.fault("unexplained", f"{call.service.name}:{call.method}: {text}")
         else:

@@ -15,6 +15,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # read at once, a server that was started is not connected to at once, and the router may write to a
 # connection whose end is on its way.
 SETTLES = 1.0
+# Of the services that have a bound on the time of a call; who freezes does so for longer.
+TIME = 2.0
+AGAIN = ["echo", "big", "declared", "application"]
 
 
 class Backend:
@@ -42,21 +45,27 @@ class Backend:
 class Service:
     """Some backends behind one name, and the times at which one died or none could serve."""
 
-    def __init__(self, name, words=(), count=3, faults=(), protocols=None, largest=3_000_000):
+    def __init__(self, name, words=(), count=3, faults=(), protocols=None, largest=3_000_000,
+                 timed=False, again=False):
+        """`timed`: its calls may take TIME; `again`: a call that was written is sent again."""
         self.name, self.faults, self.protocols, self.largest = name, faults, protocols, largest
+        self.timed, self.again = timed, again
         self.backends = [Backend(words) for _ in range(count)]
         self.deaths, self.away = [], []  # [begin, end] each
 
-    def explains(self, step, start, end):
-        """Why a call failed at that step between these times, if there is a reason: `died` or
-        `nobody`."""
+    def explains(self, step, text, start, end, again):
+        """Why a call failed at that step between these times, if there is a reason: `died`,
+        `nobody` or `late`. `again`: it could have been sent once more."""
         def met(times):
             return any(begin <= end and start <= until + SETTLES for begin, until in times)
 
-        if step in ("reply", "closed") and met(self.deaths):
+        if step in ("reply", "closed") and met(self.deaths) and not again:
             return "died"
         if met(self.away):
             return "nobody"
+        # However slow the machine is, not before its time.
+        if self.timed and (step == "closed" or "TimeoutMs" in text) and end - start >= TIME:
+            return "late"
         return None
 
 
@@ -70,12 +79,15 @@ def services():
         Service("polite", ["places"], faults=("kill",), largest=100_000),
         Service("flapping", count=4, faults=("flap",)),
         Service("alone", count=1, faults=("outage", "gone")),
+        Service("timed", count=2, timed=True),
+        Service("total", ["ttwitter"], count=2, timed=True),
+        Service("again", faults=("kill",), timed=True, again=True),
         Service("userService", ["apache"], faults=("kill",), protocols=("binary", "old-binary")),
     ]
 
 
 class Stage:
-    def __init__(self, chance, workers):
+    def __init__(self, chance, workers, memory=None):
         self.chance = chance
         self.services = {service.name: service for service in services()}
         pool = {"idleTimeMs": 1000}
@@ -92,7 +104,16 @@ class Stage:
                 {"prefix": "/#/io.l5d.fs/muxed", "hostConnectionPool": {**pool, "maxInFlight": 8}},
                 {"prefix": "/#/io.l5d.fs/polite",
                  "hostConnectionPool": {"idleTimeMs": 0, "maxSize": 2 * workers}},
-            ]}}], workers=workers)
+                {"prefix": "/#/io.l5d.fs/timed", "requestAttemptTimeoutMs": int(TIME * 1000)},
+                {"prefix": "/#/io.l5d.fs/total", "attemptTTwitterUpgrade": True},
+                {"prefix": "/#/io.l5d.fs/again", "requestAttemptTimeoutMs": int(TIME * 1000)},
+            ]},
+            # All of them less than bodyIdleTimeoutMs, as large replies wait behind such calls.
+            "service": {"kind": "io.l5d.static", "configs": [
+                {"prefix": "/svc/total", "totalTimeoutMs": int(TIME * 1000)},
+                {"prefix": "/svc/again", "totalTimeoutMs": int(TIME * 2000),
+                 "idempotentMethods": AGAIN},
+            ]}}], workers=workers, **({"maxBufferedBytes": memory} if memory else {}))
         # Two places in each of three servers, and a share of at least one for each worker.
         self.reloads = 0
 
@@ -166,6 +187,15 @@ class Stage:
         backend = self.chance.choice(service.backends)
         backend.pause(True)
         await asyncio.sleep(self.chance.random())
+        backend.pause(False)
+
+    async def freeze(self):
+        """One whose calls have their time hangs for longer."""
+        backend = self.chance.choice(
+            [backend for service in self.services.values() if service.timed
+             for backend in service.backends])
+        backend.pause(True)
+        await asyncio.sleep(TIME * (1.2 + self.chance.random()))
         backend.pause(False)
 
     async def reload(self, good):
