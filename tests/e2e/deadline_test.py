@@ -124,14 +124,14 @@ class Enforced(Deadlines, RouterTest):
     @for_each("each", "none")
     def test_what_is_left_by_its_own_timestamp(self, client, backend):
         now = time.time_ns()
-        self.ends_early(client, backend, (now + HOUR, now + HOUR + 300 * MS))
+        self.ends_early(client, backend, (now + HOUR, now + HOUR + SECOND))
 
     def test_a_mux_backend_is_told(self):
         muxed = self.users["mux"]
         client = self.connect("mux", "none")
         before = len(muxed.discarded)
         now = time.time_ns()
-        self.ends_early(client, muxed, (now + HOUR, now + HOUR + 300 * MS))
+        self.ends_early(client, muxed, (now + HOUR, now + HOUR + SECOND))
         self.assertTrue(muxed.wait(lambda: len(muxed.discarded) > before))
         self.assertEqual(muxed.discarded[-1][0].name, "mux:hold")
 
@@ -140,7 +140,7 @@ class Enforced(Deadlines, RouterTest):
         for dialect in bridges.WITH_PLACES:
             client = self.connect(dialect, "none")
             now = time.time_ns()
-            self.ends_early(client, framed, (now + HOUR, now + HOUR + 300 * MS))
+            self.ends_early(client, framed, (now + HOUR, now + HOUR + SECOND))
             until(lambda: not framed.running["framed:hold"], "its connection is closed")
 
 

@@ -289,9 +289,9 @@ class ClientsOfMux(RouterTest):
         router = Router([
             {**base, "label": "rt", "servers": [{}], "client": {"protocol": "thriftmux"}},
             {**base, "label": "attempt", "servers": [{}],
-             "client": {"protocol": "thriftmux", "requestAttemptTimeoutMs": 200}},
+             "client": {"protocol": "thriftmux", "requestAttemptTimeoutMs": 1000}},
             {**base, "label": "total", "servers": [{}], "client": {"protocol": "thriftmux"},
-             "service": {"totalTimeoutMs": 200}}], workers=1)
+             "service": {"totalTimeoutMs": 1000}}], workers=1)
         router.write("users", cls.users.port)
         return router
 
@@ -320,7 +320,7 @@ class ClientsOfMux(RouterTest):
     def test_timeouts(self):
         for server in (1, 2):
             client, tag = self.discards(lambda client, tag: None, server)
-            self.assert_router_error(client.answer(tag).message, "hold", "200")
+            self.assert_router_error(client.answer(tag).message, "hold", "1000")
 
     def test_the_session_goes_on(self):
         with MuxClient(self.router.port) as client:
