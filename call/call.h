@@ -132,8 +132,8 @@ class Call {
   void BeginReply(base::Buffer head, thrift::ReplyKind kind, uint64_t rest, BodySource* source);
   void EndReply() { EndWith(End::kReplied); }
   bool reply_begun() const { return reply_begun_; }
-  // A mux backend answers with an error below Thrift: `payload` is its text. It goes to a mux client
-  // as it came; the call of any other fails with it.
+  // A mux backend answers with an error below Thrift: `payload` is its text. It goes to a mux
+  // client as it came; the call of any other fails with it.
   void ReplyError(base::Buffer payload);
   void Fail(Step at, const base::Status& status);
   // In OnEnded, by the sink: there is no memory to keep the reply, so it becomes a failure.

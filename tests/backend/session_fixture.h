@@ -67,8 +67,9 @@ class BackendSessionTest : public testing::Test {
     near_ = near.get();
     far_ = std::move(far);
     owner_ = LosingOwner();
-    session_ = std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near),
-                                               Spoken::By(options_, protocol_, upgraded_, options_.wire));
+    session_ =
+        std::make_unique<ThriftSession>(&loop_, options_, &owner_, std::move(near),
+                                        Spoken::By(options_, protocol_, upgraded_, options_.wire));
     session_->Start();
     Settle(&loop_);
   }

@@ -94,7 +94,8 @@ inline void ReadRdispatch(MuxReceived* r) {
   r->payload = r->body.substr(at);
 }
 
-// Takes the whole messages off the front of `in`. Fragments stay apart: only their bodies are given.
+// Takes the whole messages off the front of `in`. Fragments stay apart: only their bodies are
+// given.
 inline std::vector<MuxReceived> TakeMux(std::string* in) {
   std::vector<MuxReceived> out;
   auto number = [in](size_t at, size_t n) {
