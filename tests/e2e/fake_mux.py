@@ -312,7 +312,7 @@ class FakeMux(FakeBackend):
         return True
 
     def do_truncated(self, session, call):
-        session.send(mux.RDISPATCH, call.tag, b"\0\0")
+        session.reply(call.tag, b"\0\0")
         return True
 
     def do_unknownType(self, session, call):

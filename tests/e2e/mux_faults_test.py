@@ -42,9 +42,9 @@ class Wrong(Towards, RouterTest):
 
     client_keys = {"requestAttemptTimeoutMs": 5000}
     # Those after which the bytes of the session cannot be trusted any more.
-    breaking = ("truncated", "garbageBytes", "unknownType", "emptyFrame", "hugeFrame")
+    breaking = ("garbageBytes", "unknownType", "emptyFrame", "hugeFrame")
     # Those that are the fault of one reply.
-    wrong = ("garbage", "wrongSeqid", "wrongName", "wrongType", "wrongTag")
+    wrong = ("garbage", "truncated", "wrongSeqid", "wrongName", "wrongType", "wrongTag")
 
     def test_a_clear_error_and_a_new_session(self):
         client = self.client()
