@@ -137,7 +137,7 @@ backend::Options ToBackendOptions(const conf::Config& process, const conf::Route
   out.verify_seqid = client.verify_seqid;
   out.max_frame_bytes = router.max_frame_bytes;
   out.framing = ToFraming(client.thrift_framed);
-  out.ttwitter = client.attempt_ttwitter_upgrade && out.wire != backend::Wire::kTHeader;
+  out.ttwitter = client.attempt_ttwitter_upgrade;
   out.strip_service_name = client.strip_service_name;
   out.stream_threshold = router.stream_threshold_bytes;
   out.body_idle_timeout = router.body_idle_timeout;

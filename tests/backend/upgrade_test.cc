@@ -8,6 +8,7 @@
 
 #include "tests/backend/captures.h"
 #include "tests/backend/pool_fixture.h"
+#include "tests/support/theader_wire.h"
 #include "thrift/ttwitter.h"
 
 namespace trestle::backend {
@@ -86,6 +87,18 @@ TEST_F(UpgradeTest, ABackendThatAcceptsGetsHeaders) {
   TestCall next;
   Dispatch(next);
   ExpectServed(next, 0, true);
+}
+
+TEST_F(UpgradeTest, WhoeverSpeaksTHeaderIsNotAsked) {
+  options_.wire = Wire::kTHeader;
+  Open();
+  TestCall call;
+  Dispatch(call);
+  ASSERT_EQ(Opened(), 1u);
+  const tests::Headed sent = tests::ReadHeaderFrame(Far(0).TakeAll());
+  EXPECT_EQ(sent.message, tests::Message(tests::MessageType::kCall, "userService:addUser", 1));
+  AnswerWith(0, tests::HeaderFrame(1, tests::Message(tests::MessageType::kReply, "addUser", 1)));
+  EXPECT_EQ(call.end(), End::kReplied) << call.failure();
 }
 
 TEST_F(UpgradeTest, TheFirstBytesAreThoseOfRealPeers) {
