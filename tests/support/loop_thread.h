@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <future>
+#include <memory>
 #include <thread>
 
 #include "net/event_loop.h"
@@ -35,10 +36,17 @@ class LoopThread {
     });
     done.get_future().wait();
   }
-  // One more turn, in which timers see that a FakeClock was moved.
+  // Waits until the timers that are due by now, as a FakeClock that was moved says, have run: after
+  // a standstill what was posted goes before them.
   void Turn() {
-    In([] {});
-    In([] {});
+    std::promise<void> done;
+    std::unique_ptr<net::Timer> last;  // those that are due for longer go first
+    loop_.Post([&] {
+      last = std::make_unique<net::Timer>(&loop_, [&] { done.set_value(); });
+      last->ArmAt(loop_.Now());
+    });
+    done.get_future().wait();
+    In([&] { last.reset(); });
   }
 
  private:
