@@ -21,13 +21,16 @@ DIALECTS = ("framed", "buffered", "ttwitter", "theader", "mux")
 WITH_PLACES = ("ttwitter", "theader", "mux")
 PROTOCOLS = (wire.Binary, wire.Compact)
 
+# Backends here are Python, and a busy machine may keep them waiting.
+PATIENT = {"connectTimeoutMs": 30000}
+PATIENT_MUX = {"protocol": "thriftmux", "mux": {"pingTimeoutMs": 60000}, **PATIENT}
 # What `client` says in the configuration for backends of a dialect.
 CLIENT_KEYS = {
-    "framed": {"protocol": "thrift"},
-    "buffered": {"protocol": "thrift", "thriftFramed": False},
-    "ttwitter": {"protocol": "thrift", "attemptTTwitterUpgrade": True},
-    "theader": {"protocol": "theader"},
-    "mux": {"protocol": "thriftmux"},
+    "framed": {"protocol": "thrift", **PATIENT},
+    "buffered": {"protocol": "thrift", "thriftFramed": False, **PATIENT},
+    "ttwitter": {"protocol": "thrift", "attemptTTwitterUpgrade": True, **PATIENT},
+    "theader": {"protocol": "theader", **PATIENT},
+    "mux": PATIENT_MUX,
 }
 # Contexts that have a place of their own in what a call carries.
 KNOWN = (mux.TRACE, mux.DEADLINE, mux.CLIENT_ID, mux.REQUEST_HEADERS, mux.RESPONSE_HEADERS)

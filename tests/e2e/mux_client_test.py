@@ -6,6 +6,7 @@ import unittest
 
 import mux_wire as mux
 import wire
+from bridges import PATIENT_MUX
 from client import Client
 from fake_mux import FakeMux
 from mux_client import MuxClient
@@ -24,7 +25,7 @@ class Towards:
     def configure(cls):
         router = Router([{"protocol": "thrift", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [{}], **cls.router_keys,
-                          "client": {"protocol": "thriftmux", **cls.client_keys}}],
+                          "client": {**PATIENT_MUX, **cls.client_keys}}],
                         workers=cls.workers)
         for name, keys in cls.services.items():
             backend = cls.backend(FakeMux(name, **keys))
@@ -287,10 +288,10 @@ class ClientsOfMux(RouterTest):
         cls.users = cls.backend(FakeMux("users"))
         base = {"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs"}
         router = Router([
-            {**base, "label": "rt", "servers": [{}], "client": {"protocol": "thriftmux"}},
+            {**base, "label": "rt", "servers": [{}], "client": PATIENT_MUX},
             {**base, "label": "attempt", "servers": [{}],
-             "client": {"protocol": "thriftmux", "requestAttemptTimeoutMs": 1000}},
-            {**base, "label": "total", "servers": [{}], "client": {"protocol": "thriftmux"},
+             "client": {**PATIENT_MUX, "requestAttemptTimeoutMs": 1000}},
+            {**base, "label": "total", "servers": [{}], "client": PATIENT_MUX,
              "service": {"totalTimeoutMs": 1000}}], workers=1)
         router.write("users", cls.users.port)
         return router

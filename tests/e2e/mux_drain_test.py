@@ -5,6 +5,7 @@ import socket
 import unittest
 
 import mux_wire as mux
+from bridges import PATIENT_MUX
 from client import PATIENCE
 from fake_backend import FakeBackend
 from fake_mux import FakeMux
@@ -17,7 +18,7 @@ class Drain(unittest.TestCase):
 
     def start(self, **top):
         self.plain, self.muxed = FakeBackend("plain"), FakeMux("muxed")
-        configs = [{"prefix": "/#/io.l5d.fs/muxed", "protocol": "thriftmux"}]
+        configs = [{"prefix": "/#/io.l5d.fs/muxed", **PATIENT_MUX}]
         router = Router([{"protocol": "thriftmux", "dtab": "/svc => /#/io.l5d.fs", "servers": [{}],
                           "client": {"kind": "io.l5d.static", "configs": configs}}], **top)
         for backend in (self.plain, self.muxed):

@@ -6,6 +6,7 @@ import unittest
 
 import mux_wire as mux
 import wire
+from bridges import PATIENT_MUX
 from client import Closed
 from fake_mux import FakeMux
 from mux_client import MuxClient
@@ -142,7 +143,7 @@ class Flood:
     def configure(cls):
         cls.muxed = cls.backend(FakeMux("muxed"))
         router = Router([{"protocol": "thriftmux", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
-                          "maxFrameBytes": 2 * MIB, "client": {"protocol": "thriftmux"},
+                          "maxFrameBytes": 2 * MIB, "client": PATIENT_MUX,
                           "servers": [{"mux": {"maxDispatches": 1000}}]}],
                         workers=1, maxBufferedBytes=8 * MIB)
         router.write("muxed", cls.muxed.port)
@@ -291,7 +292,7 @@ class Limits(RouterTest):
     def configure(cls):
         cls.muxed = cls.backend(FakeMux("muxed"))
         router = Router([{"protocol": "thriftmux", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
-                          "client": {"protocol": "thriftmux"}, "servers": cls.servers}], workers=1)
+                          "client": PATIENT_MUX, "servers": cls.servers}], workers=1)
         router.write("muxed", cls.muxed.port)
         return router
 

@@ -3,6 +3,7 @@
 import unittest
 
 import mux_wire as mux
+from bridges import PATIENT_MUX
 from fake_mux import FakeMux
 from mux_client import MuxClient
 from router_process import Router, RouterTest, free_port
@@ -15,7 +16,8 @@ class Opaque(RouterTest):
     def configure(cls):
         cls.raw = cls.backend(FakeMux("raw", None, fragment=5000))
         router = Router([{"protocol": "mux", "label": "rt", "servers": [{}],
-                          "dtab": "/svc => /#/io.l5d.fs ; /svc/by/name => /#/io.l5d.fs/raw"}],
+                          "dtab": "/svc => /#/io.l5d.fs ; /svc/by/name => /#/io.l5d.fs/raw",
+                          "client": PATIENT_MUX}],
                         workers=1)
         router.write("raw", cls.raw.port)
         router.write("down", free_port())

@@ -25,7 +25,7 @@ class MuxServer:
     def configure(cls):
         cls.plain = cls.backend(FakeBackend("plain"))
         cls.muxed = cls.backend(FakeMux("muxed"))
-        configs = [{"prefix": "/#/io.l5d.fs/muxed", "protocol": "thriftmux"}]
+        configs = [{"prefix": "/#/io.l5d.fs/muxed", **bridges.PATIENT_MUX}]
         router = Router([{"protocol": "thriftmux", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [cls.server], **cls.router_keys,
                           "client": {"kind": "io.l5d.static", "configs": configs}}], workers=1)

@@ -57,7 +57,7 @@ class Go(RouterTest):
     def configure(cls):
         kinds = (("go", {"protocol": "theader"}),
                  ("go-zlib", {"protocol": "theader", "theaderZlib": True}),
-                 ("header", {"protocol": "theader"}), ("muxed", {"protocol": "thriftmux"}))
+                 ("header", {"protocol": "theader"}), ("muxed", bridges.PATIENT_MUX))
         configs = [{"prefix": f"/#/io.l5d.fs/{name}", **keys} for name, keys in kinds]
         router = Router([{"protocol": "thrift", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [{}], "client": {"kind": "io.l5d.static",

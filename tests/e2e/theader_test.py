@@ -74,7 +74,7 @@ class Headers(RouterTest):
     @classmethod
     def configure(cls):
         configs = [{"prefix": f"/#/io.l5d.fs/{name}", **BACKENDS[name][1]} for name in cls.services]
-        configs.append({"prefix": "/#/io.l5d.fs/muxed", "protocol": "thriftmux"})
+        configs.append({"prefix": "/#/io.l5d.fs/muxed", **bridges.PATIENT_MUX})
         client = {"kind": "io.l5d.static", "configs": configs}
         router = Router([{"protocol": "thrift", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
                           "servers": [{}], "client": client}], workers=1)
