@@ -178,6 +178,41 @@ class Back(Carrying, RouterTest):
         self.assertEqual(client.came_back(), Carried())
 
 
+class Cleared(RouterTest):
+    """clearContext: what a client says beside its message is dropped, whatever it speaks."""
+
+    @classmethod
+    def configure(cls):
+        cls.users = {to: cls.backend(bridges.start(to, to, wire.Binary))
+                     for to in bridges.WITH_PLACES}
+        configs = [{"prefix": f"/#/io.l5d.fs/{to}", **bridges.CLIENT_KEYS[to]} for to in cls.users]
+        router = Router([{"protocol": "thriftmux", "label": "rt", "dtab": "/svc => /#/io.l5d.fs",
+                          "servers": [{"clearContext": True}],
+                          "client": {"kind": "io.l5d.static", "configs": configs}}])
+        for to, backend in cls.users.items():
+            router.write(to, backend.port)
+        return router
+
+    def pairs(self):
+        for dialect, to in itertools.product(bridges.WITH_PLACES, bridges.WITH_PLACES):
+            yield ({"client": dialect, "backend": to},
+                   lambda dialect=dialect, to=to: (
+                       bridges.connect(dialect, self.router.port, wire.Binary), self.users[to]))
+
+    @for_each("pairs")
+    def test_nothing_goes_on(self, client, backend):
+        now = time.time_ns()
+        sent = Carried(contexts={UNKNOWN: b"x"}, client_id=b"me", trace=TRACES["sampled"],
+                       deadline=(now - 3600 * NS, now - 60 * NS),
+                       dtab=[(f"/svc/{backend.name}", "!")])
+        reply = client.call(f"{backend.name}:get", [], sent)
+        self.assertEqual(reply.kind, wire.REPLY, reply)
+        seen = bridges.arrived(backend, f"{backend.name}:get")
+        self.assertNotIn(UNKNOWN, seen.contexts)
+        self.assertNotEqual(seen.trace, sent.trace)
+        self.assertEqual((seen.client_id or None, seen.deadline, seen.dtab), (None, None, []))
+
+
 class TwoPlaces(Carrying, RouterTest):
     """TTwitter's header has ids in fields and in contexts; contexts win where both are there."""
 
