@@ -102,6 +102,11 @@ void Call::SetFailure(Step at, const base::Status& status) {
   failure = OneLine(failure + ": " + status.message());
 }
 
+void Call::ClearContext() {
+  hops = header ? HopsOf(*header) : 0;
+  DropHeader();
+}
+
 void Call::OnewayDone() { EndWith(End::kOneway); }
 
 void Call::Cancel() {

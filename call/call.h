@@ -99,7 +99,10 @@ class Call {
   uint16_t theader_flags = 0;  // of that THeader: its reply's has the same
   // What goes on beside it; set when it is named.
   std::optional<base::Deadline> deadline;  // the caller's, lowered by the router's total time
-  uint32_t hops = 0;  // routers that it went through, this one too; 0: not said
+  uint32_t hops = 0;  // routers that it went through, this one too once it is named; 0: not said
+  // What its client said beside it counts for nothing, but for the routers that it went through:
+  // without them two that clear contexts would send a call to each other for ever.
+  void ClearContext();
   // Once it is named: forgets the header's bytes.
   void DropHeader() {
     header.reset();

@@ -33,6 +33,12 @@ struct Headers : thrift::RequestHeader {
   }
 };
 
+// How many routers the call went through before; 0 where that is not said.
+inline uint32_t HopsOf(const Headers& headers) {
+  auto value = base::Find(headers.contexts, base::kHopsKey);
+  return value ? base::ParseHops(*value).value_or(0) : 0;
+}
+
 // Headers that are there or not; keeps the memory of their lists for the next call.
 class MaybeHeaders {
  public:

@@ -95,19 +95,17 @@ void Router::FailUnnamed(call::Call* call, const base::Status& status) {
 }
 
 base::Status Router::ReadContexts(call::Call* call) {
-  call->hops = 1;
-  if (!call->header) return base::Status::Ok();
-  if (auto value = base::Find(call->header->contexts, base::kDeadlineKey)) {
-    call->deadline = base::ParseDeadline(*value);
-  }
-  if (auto value = base::Find(call->header->contexts, base::kHopsKey)) {
-    const uint32_t before = base::ParseHops(*value).value_or(0);
-    if (before >= max_hops_) {
-      return {base::Code::kNoRoute, "it came through " + std::to_string(before) +
-                                        " routers already (maxHops): do they send it in a loop?"};
+  if (call->header) {
+    call->hops = call::HopsOf(*call->header);
+    if (auto value = base::Find(call->header->contexts, base::kDeadlineKey)) {
+      call->deadline = base::ParseDeadline(*value);
     }
-    call->hops = before + 1;
   }
+  if (call->hops >= max_hops_) {
+    return {base::Code::kNoRoute, "it came through " + std::to_string(call->hops) +
+                                      " routers already (maxHops): do they send it in a loop?"};
+  }
+  ++call->hops;
   if (!call->deadline) return base::Status::Ok();
   const base::Duration left = call::LeftOf(*call->deadline, loop_->clock()->Wall());
   if (!call::IsSpent(left, deadline_tolerance_)) return base::Status::Ok();

@@ -201,7 +201,7 @@ void MuxSession::OnDispatch(mux::Frame* frame) {
   call->start = Now();
   call->sink = this;
   call->tag = tag;
-  if (options().clear_context) call->DropHeader();
+  if (options().clear_context) call->ClearContext();
   if (!options().dest.empty()) call->default_dest = &options().dest;
   call::Call* c = call.get();
   calls_.Put(tag, {std::move(call), old});

@@ -79,6 +79,8 @@ class Counted(RouterTest):
 class Loop(RouterTest):
     """Two routers, each of which has the other for its backend, by each dialect."""
 
+    server = {}
+
     @classmethod
     def configure(cls):
         routers = []
@@ -87,7 +89,7 @@ class Loop(RouterTest):
             for port, other in (ports, ports[::-1]):
                 routers.append({"protocol": "thriftmux", "label": f"{dialect} {port}",
                                 "dtab": f"/svc => /$/inet/127.0.0.1/{other}",
-                                "servers": [{"port": port}],
+                                "servers": [{"port": port, **cls.server}],
                                 "client": bridges.CLIENT_KEYS[dialect]})
         return Router(routers)
 
@@ -108,6 +110,12 @@ class Loop(RouterTest):
         for _ in range(5):
             client.oneway("users:note")
         self.assert_router_error(client.call("users:get"), "get", "maxHops")
+
+
+class LoopThatClears(Loop):
+    """A port that drops what its clients say still counts."""
+
+    server = {"clearContext": True}
 
 
 if __name__ == "__main__":
