@@ -14,11 +14,6 @@ using std::chrono::milliseconds;
 // Answers are small messages, an Rinit with all its headers included.
 constexpr uint32_t kMaxAnswerBytes = 64 * 1024 + 16;
 
-std::string_view View(base::Buffer* bytes) {
-  if (bytes->empty()) return {};
-  return {bytes->Front(bytes->size()), bytes->size()};
-}
-
 // 80 01 and a type of Thrift reads as an Rerr with a high tag.
 bool LooksLikeThrift(const mux::Frame& frame) {
   return static_cast<Type>(frame.wire) == Type::kRerr && frame.tag >> 16 == 1;
@@ -77,7 +72,7 @@ void MuxHandshake::OnFirst(mux::Frame* frame, base::Buffer* in) {
     if (IsAsked(frame->type) && frame->tag <= mux::kControlTag) return;  // the answer comes behind
     return Refuse(base::Code::kMalformed, "it answered with another message");
   }
-  if (answers && View(&frame->body) == mux::kProbe) {
+  if (answers && frame->body.Whole() == mux::kProbe) {
     asked_ = true;
     const std::string framer = mux::ShowFramer(fragment_);
     std::string init;
@@ -95,7 +90,7 @@ void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
   }
   mux::Init init;
   if (frame.type != Type::kRinit || frame.tag != mux::kControlTag || frame.more ||
-      mux::DecodeInit(View(&body), &init).outcome != mux::Outcome::kOk) {
+      mux::DecodeInit(body.Whole(), &init).outcome != mux::Outcome::kOk) {
     return Refuse(base::Code::kMalformed, "it sent no Rinit");
   }
   if (init.version != mux::kVersion) {

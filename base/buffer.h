@@ -145,6 +145,10 @@ class Buffer {
   // The first `n` bytes in one piece, writable by the owner of the frame; copies them into one
   // Block only when they are not. n <= size(). The pointer holds until the Buffer changes.
   char* Front(size_t n) { return n > 0 && at_[head_].size_ >= n ? at_[head_].data_ : JoinFront(n); }
+  // All bytes in one piece, as Front gives them.
+  std::string_view Whole() {
+    return empty() ? std::string_view() : std::string_view(Front(size_), size_);
+  }
   // A copy of all bytes.
   std::string ToString() const;
   // Copies up to `n` bytes from offset `at`; gives how many.

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <string>
 
 namespace trestle::base {
 
@@ -14,6 +15,11 @@ using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 // Time of day, since 1970.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
+
+// As people read it: "250 ms".
+inline std::string ShowMillis(Duration d) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()) + " ms";
+}
 
 class Clock {
  public:

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "call/deadline.h"
-#include "mux/message.h"
 #include "naming/dtab.h"
 #include "thrift/theader.h"
 #include "thrift/ttwitter.h"
@@ -54,11 +53,6 @@ bool IsContextKey(std::string_view key) {
   return base::IsKey(key.substr(0, kFinagle.size()), kFinagle) || base::IsKey(key, base::kHopsKey);
 }
 
-std::string_view View(base::Buffer* bytes) {
-  return bytes->empty() ? std::string_view()
-                        : std::string_view(bytes->Front(bytes->size()), bytes->size());
-}
-
 // --- reading, in whatever form ---
 
 bool ReadDispatch(std::string_view bytes, Scratch* scratch, Headers* out) {
@@ -66,11 +60,7 @@ bool ReadDispatch(std::string_view bytes, Scratch* scratch, Headers* out) {
   mux::Dispatch& dispatch = scratch->dispatch;
   dispatch.Clear();
   if (mux::DecodeDispatch(bytes, &dispatch, &size).outcome != mux::Outcome::kOk) return false;
-  out->contexts.swap(dispatch.contexts);
-  if (!dispatch.dst.empty()) out->dest = dispatch.dst;
-  for (const mux::Dentry& entry : dispatch.dtab) {
-    out->delegations.push_back({entry.prefix, entry.tree});
-  }
+  TakeDispatch(&dispatch, out);
   return true;
 }
 
@@ -89,7 +79,7 @@ bool ReadTHeader(std::string_view bytes, Scratch* scratch, Headers* out) {
 void ReadRequestHeaders(Call* call, Scratch* scratch) {
   Headers* out = &scratch->headers;
   out->Clear();
-  std::string_view bytes = View(&call->header_bytes);
+  std::string_view bytes = call->header_bytes.Whole();
   bool read = false;
   switch (call->header_form) {
     case HeaderForm::kTTwitter: {
@@ -115,7 +105,7 @@ void ReadRequestHeaders(Call* call, Scratch* scratch) {
 void ReadReply(Call* call, Scratch* scratch) {
   Headers* out = &scratch->headers;
   out->Clear();
-  std::string_view bytes = View(&call->reply_header_bytes);
+  std::string_view bytes = call->reply_header_bytes.Whole();
   uint32_t size = 0;
   switch (call->reply_form) {
     case HeaderForm::kTTwitter:
@@ -309,6 +299,14 @@ void ReadKeys(const base::Contexts& keys, Headers* out) {
     } else {
       (IsContextKey(pair.key) ? out->contexts : out->keys).push_back(pair);
     }
+  }
+}
+
+void TakeDispatch(mux::Dispatch* dispatch, Headers* out) {
+  out->contexts.swap(dispatch->contexts);
+  if (!dispatch->dst.empty()) out->dest = dispatch->dst;
+  for (const mux::Dentry& entry : dispatch->dtab) {
+    out->delegations.push_back({entry.prefix, entry.tree});
   }
 }
 

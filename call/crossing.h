@@ -16,11 +16,14 @@
 #include "base/clock.h"
 #include "call/call.h"
 #include "call/headers.h"
+#include "mux/message.h"
 
 namespace trestle::call {
 
 // Sorts the keys of a THeader into what they mean.
 void ReadKeys(const base::Contexts& keys, Headers* out);
+// Takes what stands before the payload of a dispatch.
+void TakeDispatch(mux::Dispatch* dispatch, Headers* out);
 
 // How a call goes on.
 struct Onward {

@@ -25,10 +25,6 @@ bool AnyWantsHeaders(const conf::ClientConfig& config) {
          });
 }
 
-std::string Milliseconds(base::Duration d) {
-  return std::to_string(std::chrono::duration_cast<conf::Millis>(d).count()) + " ms";
-}
-
 }  // namespace
 
 Router::Router(net::EventLoop* loop, const RouterPart& config, uint32_t id, Names* names,
@@ -110,30 +106,31 @@ base::Status Router::ReadContexts(call::Call* call) {
   const base::Duration left = call::LeftOf(*call->deadline, loop_->clock()->Wall());
   if (!call::IsSpent(left, deadline_tolerance_)) return base::Status::Ok();
   return {base::Code::kTimeout,
-          "its deadline passed " + Milliseconds(-left) + " ago (deadlineToleranceMs)"};
+          "its deadline passed " + base::ShowMillis(-left) + " ago (deadlineToleranceMs)"};
 }
 
 // The call's own time is that of the router or of its caller's deadline, whichever ends first.
 void Router::StartClock(call::Call* call, std::optional<base::Duration> total) {
-  std::optional<base::Duration> time = total;
+  if (!total && !call->deadline) return;
+  const base::WallTime now = loop_->clock()->Wall();
+  base::Duration time = total.value_or(base::Duration::max());
   if (call->deadline) {
     const base::Duration left =
-        call::TimeFor(call::LeftOf(*call->deadline, loop_->clock()->Wall()), deadline_tolerance_);
-    call->timed_by_caller = !total || left < *total;
-    if (call->timed_by_caller) time = left;
+        call::TimeFor(call::LeftOf(*call->deadline, now), deadline_tolerance_);
+    call->timed_by_caller = left < time;
+    time = std::min(time, left);
   }
-  if (!time) return;
-  if (total) call->deadline = call::Lower(call->deadline, loop_->clock()->Wall(), *total);
+  if (total) call->deadline = call::Lower(call->deadline, now, *total);
   if (!call->timer) {
     call->timer = std::make_unique<net::Timer>(loop_, [call] {
       // Of the call: its name may have another one by now.
       call->TimeOut(base::Status(
           base::Code::kTimeout,
-          "no reply within " + Milliseconds(call->timer->at() - call->start) +
+          "no reply within " + base::ShowMillis(call->timer->at() - call->start) +
               (call->timed_by_caller ? " (the caller's deadline)" : " (totalTimeoutMs)")));
     });
   }
-  call->timer->ArmAt(call->start + *time);
+  call->timer->ArmAt(call->start + time);
 }
 
 void Router::Route(call::Call* call, BoundNameEntry* name) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "call/crossing.h"
 #include "mux/message.h"
 #include "server/decode_front.h"
 #include "thrift/frame.h"
@@ -81,12 +82,7 @@ bool DispatchReader::TakeOldHeader(mux::Frame* frame, call::Call* call) {
 // The views of the header point into header_bytes.
 void DispatchReader::Name(call::Call* call) {
   call->header_form = call::HeaderForm::kMux;
-  call::Headers& headers = call->header.emplace();
-  headers.contexts.swap(dispatch_.contexts);
-  if (!dispatch_.dst.empty()) headers.dest = dispatch_.dst;
-  for (const mux::Dentry& entry : dispatch_.dtab) {
-    headers.delegations.push_back({entry.prefix, entry.tree});
-  }
+  call::TakeDispatch(&dispatch_, &call->header.emplace());
 }
 
 // The protocol is told by the first byte, unless the router has one.

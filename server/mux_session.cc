@@ -26,11 +26,6 @@ mux::Joiner::Bounds JoinerBounds(const Options& options) {
   return {message, 2 * message, std::min<uint32_t>(options.max_dispatches, 1024)};
 }
 
-std::string_view View(base::Buffer* bytes) {
-  return bytes->empty() ? std::string_view()
-                        : std::string_view(bytes->Front(bytes->size()), bytes->size());
-}
-
 }  // namespace
 
 MuxSession::MuxSession(Server* server, std::unique_ptr<net::Transport> transport)
@@ -123,7 +118,7 @@ void MuxSession::OnWhole(mux::Frame* frame) {
     return OnDispatch(frame);
   }
   // The others are small, and their texts are read in one piece.
-  std::string_view body = View(&frame->body);
+  std::string_view body = frame->body.Whole();
   if (frame->type == Type::kRerr) return OnProbe(*frame, body);
   if (frame->type == Type::kTinit) return OnInit(*frame, body);
   if (state_ != State::kOpen) state_ = State::kOpen;

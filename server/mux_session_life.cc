@@ -11,10 +11,7 @@ namespace {
 // How long a client has to take the last replies, and to agree to a drain once it has no calls.
 constexpr auto kLinger = std::chrono::seconds(2);
 
-std::string Milliseconds(base::Duration d) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()) +
-         " ms (bodyIdleTimeoutMs)";
-}
+std::string Bound(base::Duration d) { return base::ShowMillis(d) + " (bodyIdleTimeoutMs)"; }
 
 }  // namespace
 
@@ -117,12 +114,12 @@ bool MuxSession::Stalled() {
   const base::Duration most = options().body_idle_timeout;
   Watch();
   if (marked_at_ != base::TimePoint{} && Now() >= marked_at_ + most) {
-    server_->CountBadBytes(connection_.peer(), "takes no reply for " + Milliseconds(most));
+    server_->CountBadBytes(connection_.peer(), "takes no reply for " + Bound(most));
     return true;
   }
   if (MidMessage() && !connection_.paused() && Now() >= moved_ + most) {
     server_->CountBadBytes(connection_.peer(),
-                           "no byte for " + Milliseconds(most) + " in the middle of a message");
+                           "no byte for " + Bound(most) + " in the middle of a message");
     return true;
   }
   return false;

@@ -15,12 +15,8 @@ constexpr auto kLinger = std::chrono::seconds(2);
 // For times that are looked at again and again while calls are in flight.
 base::Duration AtLeast(base::Duration d) { return std::max<base::Duration>(d, kLinger); }
 
-std::string Milliseconds(base::Duration d) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()) + " ms";
-}
-
 std::string StandsStill(base::Duration d) {
-  return "no byte for " + Milliseconds(d) + " in the middle of a message (bodyIdleTimeoutMs)";
+  return "no byte for " + base::ShowMillis(d) + " in the middle of a message (bodyIdleTimeoutMs)";
 }
 
 }  // namespace
@@ -197,13 +193,13 @@ bool ThriftSession::CheckGaps() {
     // It is not the client that stands still: the backend takes no more.
     body_call_->TimeOut(
         base::Status(base::Code::kTimeout, "no byte of the request could be handed on for " +
-                                               Milliseconds(most) + " (bodyIdleTimeoutMs)"));
+                                               base::ShowMillis(most) + " (bodyIdleTimeoutMs)"));
     return !removed_ && !connection_.closing();
   }
   if (held_back()) {
     // It would send, and we do not read: memory did not come free in time.
     server_->metrics().refused->Add();
-    const std::string why = "held back for " + Milliseconds(most) + " (maxBufferedBytes)";
+    const std::string why = "held back for " + base::ShowMillis(most) + " (maxBufferedBytes)";
     if (body_call_) {
       body_call_->TimeOut(base::Status(base::Code::kRefused, why));
       return !removed_ && !connection_.closing();
