@@ -18,6 +18,7 @@ namespace {
 
 class NoOwner final : public EndpointOwner {
   void OnLost(Endpoint*, call::Call*, call::Step, const base::Status&, bool, bool) override {}
+  void OnNacked(Endpoint*, call::Call*, const base::Status&) override {}
   void OnUnused(Endpoint*) override {}
 };
 
