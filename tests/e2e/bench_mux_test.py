@@ -25,24 +25,28 @@ class TheDriver(unittest.TestCase):
                 return [json.loads(line) for line in lines], done.stdout.splitlines()
 
     def test_measures_framed_and_mux_in_one_run(self):
-        workloads, peers = ["64/2/2", "70000/2/1@100"], ["direct/framed", "direct/mux",
-                                                         "floor-mux/mux"]
-        runs, table = self.runs("--bridges", "--workloads", ",".join(workloads),
-                                "--peers", ",".join(reversed(peers)))
+        workloads = ["64/2/2", "70000/2/1@100"]
+        peers = ["direct/framed", "direct/mux", "trestle/framed-framed", "trestle/mux-mux",
+                 "trestle/framed-mux", "trestle/mux-framed", "floor-mux/mux"]
+        runs, table = self.runs("--bridges", "--workloads", ",".join(workloads))
         self.assertEqual(sorted((r["workload"], r["peer"], r["round"]) for r in runs),
                          sorted((w, p, n) for w in workloads for p in peers for n in (0, 1)))
         for one in runs:
             self.assertEqual(one["errors"], 0)
             self.assertGreater(one["calls"], 0)
-            self.assertEqual(one["clients"], one["peer"].rpartition("/")[2])
+        self.assertEqual({r["peer"]: r["clients"] for r in runs if "direct" in r["peer"]},
+                         {"direct/framed": "framed", "direct/mux": "mux"})
         rows = [line.split() for line in table if line[0].isdigit()]
         self.assertEqual([row[:2] for row in rows], [[w, p] for w in workloads for p in peers])
         self.assertRegex(table[1], "cpu/framed +cpu/floor +calls/direct +p50/direct$")
         for _, peer, cpu, *rest in rows:
-            self.assertEqual(len(rest), 9)
-            self.assertEqual(rest[-4:-2], ["-", "1.00" if "floor" in peer else "-"])
+            self.assertEqual(len(rest), 9, peer)
+            of_framed, of_floor, *shares = rest[-4:]
             self.assertEqual(cpu == "-", "direct" in peer)
-            for share in rest[-2:]:
+            for ratio, own in ((of_framed, "trestle/framed-framed"), (of_floor, "floor-mux/mux")):
+                self.assertRegex(ratio, "^-$" if "direct" in peer else
+                                 r"^1\.00$" if peer == own else r"^\d+\.\d\d$")
+            for share in shares:
                 self.assertRegex(share, r"^1\.00$" if "direct" in peer else r"^\d+\.\d\d$")
 
     def test_measures_mux_alone(self):
