@@ -34,7 +34,14 @@ base::Deadline Lower(const std::optional<base::Deadline>& deadline, base::WallTi
                      base::Duration time) {
   const base::Deadline own{now, Add(now, time)};
   if (!deadline) return own;
-  return {std::max(deadline->timestamp, own.timestamp), std::min(deadline->deadline, own.deadline)};
+  base::Deadline lower{std::max(deadline->timestamp, own.timestamp),
+                       std::min(deadline->deadline, own.deadline)};
+  if (deadline->timestamp > now) {
+    // The caller's clock is ahead of ours, so its timestamp says nothing of our deadline.
+    const base::Duration theirs = Less(deadline->deadline, deadline->timestamp);
+    lower.timestamp = std::min(lower.timestamp, Add(lower.deadline, -std::min(theirs, time)));
+  }
+  return lower;
 }
 
 }  // namespace trestle::call

@@ -26,7 +26,8 @@ inline base::Duration TimeFor(base::Duration left, base::Duration tolerance) {
 }
 
 // The deadline to pass on from one who gives a call `time` from `now` on: the later timestamp and
-// the earlier deadline of both.
+// the earlier deadline of both; a timestamp that is ahead of our clock is set back so that the
+// next one is left what we give.
 base::Deadline Lower(const std::optional<base::Deadline>& deadline, base::WallTime now,
                      base::Duration time);
 

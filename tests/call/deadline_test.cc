@@ -60,5 +60,24 @@ TEST(DeadlineTest, TheLaterTimestampAndTheEarlierDeadlineArePassedOn) {
             (Deadline{At(1200), At(1400)}));
 }
 
+// A timestamp ahead of our clock must leave the next router what we give, not less.
+TEST(DeadlineTest, ACallersClockThatIsAheadDoesNotSpendTheDeadlineThatIsPassedOn) {
+  const struct {
+    int64_t ahead, theirs, time, left;
+  } kCases[] = {{3000, 5000, 2000, 2000},  // the lowered deadline is before their timestamp
+                {1900, 5000, 2000, 2000},  // or just behind it
+                {3'600'000, 5000, 2000, 2000},
+                {3000, 1000, 2000, 2000},    // D - T is 1000, and our own time 2000 from now
+                {3000, 5000, 60'000, 5000},  // theirs is the shorter one
+                {0, 5000, 2000, 2000}};
+  for (const auto& c : kCases) {
+    const Deadline caller{At(1000 + c.ahead), At(1000 + c.ahead + c.theirs)};
+    const Deadline lower = Lower(caller, At(1000), milliseconds(c.time));
+    EXPECT_EQ(LeftOf(lower, At(1000)), milliseconds(std::min(c.left, std::min(c.theirs, c.time))))
+        << c.ahead;
+    EXPECT_LE(lower.deadline, caller.deadline);
+  }
+}
+
 }  // namespace
 }  // namespace trestle::call
