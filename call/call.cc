@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "mux/message.h"
 #include "naming/text.h"
 #include "thrift/frame.h"
 
@@ -102,9 +103,18 @@ void Call::SetFailure(Step at, const base::Status& status) {
   failure = OneLine(failure + ": " + status.message());
 }
 
-void Call::ClearContext() {
-  hops = header ? HopsOf(*header) : 0;
+void Call::ClearContext(bool keep_dest) {
+  if (!header) return;
+  hops = HopsOf(*header);
+  if (!keep_dest) return DropHeader();
+  const std::string where(header->dest.value_or(std::string_view()));
   DropHeader();
+  mux::Dispatch kept;
+  kept.dst = where;
+  std::string bytes;
+  mux::EncodeDispatch(kept, &bytes);
+  header_bytes = base::Buffer::Copy(bytes);
+  header.emplace().dest = header_bytes.Whole().substr(bytes.find(where), where.size());
 }
 
 void Call::OnewayDone() { EndWith(End::kOneway); }

@@ -86,6 +86,8 @@ class Call {
   thrift::Envelope envelope;  // of the message in `request`; its name is `method`
   std::string method;         // the message name: "userService:addUser"; outlives `request`
   bool oneway() const { return envelope.type == thrift::MessageType::kOneway; }
+  // A mux backend answers every call. Only of one that is known to be a oneway nobody waits for it.
+  bool mux_oneway() const { return oneway() && !opaque; }
   // The payload of a mux call that may be anything: `request` is `length:4 payload`, and so is the
   // reply. If it looks like a Thrift call, `envelope` is that; else its size is 0.
   bool opaque = false;
@@ -101,8 +103,9 @@ class Call {
   std::optional<base::Deadline> deadline;  // the caller's, lowered by the router's total time
   uint32_t hops = 0;  // routers that it went through, this one too once it is named; 0: not said
   // What its client said beside it counts for nothing, but for the routers that it went through:
-  // without them two that clear contexts would send a call to each other for ever.
-  void ClearContext();
+  // without them two that clear contexts would send a call to each other for ever. `keep_dest`, of
+  // a dispatch: the destination stays, too.
+  void ClearContext(bool keep_dest);
   // Once it is named: forgets the header's bytes.
   void DropHeader() {
     header.reset();
@@ -172,6 +175,8 @@ class Call {
   uint32_t request_bytes = 0;    // frame size, kept when `request` is gone
   Step step = Step::kIdentify;   // where it stands
   bool out_of_time = false;      // that its time is over is why its Holder lets go
+  // The backend is to blame for that: how long a caller waits is the caller's own choice.
+  bool backend_was_slow() const { return out_of_time && !timed_by_caller; }
   bool timed_by_caller = false;  // its time is that of the caller's deadline
   uint32_t attempts = 0;         // how often it was sent or tried to be
   static constexpr uint32_t kMaxAttempts = 8;

@@ -42,6 +42,13 @@ Outcome Joiner::Malformed(const char* why) {
   return Outcome::kMalformed;
 }
 
+bool Joiner::HasRoomFor(const Frame& frame) const {
+  if (!frame.more) return true;
+  const bool first = !parts_.contains(frame.tag);
+  if (first && parts_.size() >= bounds_.messages) return false;
+  return bytes_ + frame.body.size() <= bounds_.all_bytes;
+}
+
 Outcome Joiner::Take(Frame* frame) {
   if (frame->more) return Keep(frame);
   if (parts_.empty() || !MayBeSplit(frame->type)) return Outcome::kOk;

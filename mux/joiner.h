@@ -32,6 +32,9 @@ class Joiner {
   // that is not split passes even if its tag has pieces here: the session says whether it ends
   // them.
   Outcome Take(Frame* frame);
+  // Whether there is room for `frame` beside all that is not whole. Who asks first may go on
+  // without it: by dropping the pieces of its tag, and all that come.
+  bool HasRoomFor(const Frame& frame) const;
   // Forgets the pieces of `tag`; false when there were none.
   bool Drop(uint32_t tag);
   // Pieces of `tag` are here.

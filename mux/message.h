@@ -127,6 +127,8 @@ void EncodeInit(const Init& init, std::string* out);  // appends
 // The largest body that the writer of the headers wants in one frame; nothing: no limit.
 std::optional<uint32_t> FramerOf(const Init& init);
 std::string ShowFramer(uint32_t bytes);  // 4 bytes
+// Who asks for smaller ones asks for more work than its bytes are worth.
+inline constexpr uint32_t kLeastFragment = 64;
 
 // Tdiscarded: `which:3 why`.
 struct Discarded {

@@ -17,8 +17,6 @@ using mux::Type;
 constexpr uint32_t kLength = 4;  // bytes of a frame's length
 // So much of large replies waits to be written before more of them is cut into fragments.
 constexpr size_t kPumpRoom = 256 * 1024;
-// A client that asks for smaller fragments asks for more work than its bytes are worth.
-constexpr uint32_t kLeastFragment = 64;
 constexpr std::string_view kNoContexts("\0\0", 2);
 
 mux::Joiner::Bounds JoinerBounds(const Options& options) {
@@ -59,11 +57,12 @@ bool MuxSession::MayRead() const {
 }
 
 void MuxSession::OnBytes(base::Buffer* in) {
-  last_used_ = Now();
-  if (joiner_.empty()) moved_ = last_used_;
+  const size_t before = in->size();
+  if (!HasPieces()) moved_ = Now();
   in_bytes_ = true;
   ReadFrames(in);
   in_bytes_ = false;
+  if (in->size() == before) moved_ = Now();  // more of one frame
   for (auto& call : ended_) server_->GiveBack(std::move(call));
   ended_.clear();
   if (removed_ || connection_.closed()) return;
@@ -95,11 +94,15 @@ void MuxSession::ReadFrames(base::Buffer* in) {
 
 void MuxSession::OnFrame(mux::Frame* frame) {
   server_->metrics().received_bytes->Add(mux::kHeadBytes + frame->body.size());
-  const bool fragment = frame->more;
-  if (fragment) {
+  const bool dispatch = frame->type == Type::kTdispatch || frame->type == Type::kTreq;
+  const bool joined = dispatch && (joiner_.Has(frame->tag) || dropped_.contains(frame->tag));
+  if (frame->more || joined) {
     server_->mux().fragments_received->Add();
-    moved_ = Now();
-    frame->body.Compact();
+    last_used_ = moved_ = Now();
+    if (frame->more) frame->body.Compact();
+    if (dispatch && (dropped_.contains(frame->tag) || !joiner_.HasRoomFor(*frame))) {
+      return DropPiece(*frame);
+    }
   }
   // The probe's text looks like a fragment to nobody: only dispatches are joined.
   switch (joiner_.Take(frame)) {
@@ -108,14 +111,29 @@ void MuxSession::OnFrame(mux::Frame* frame) {
     case mux::Outcome::kMalformed:
       return Bad(joiner_.why());
     case mux::Outcome::kOk:
-      return OnWhole(frame);
+      return OnWhole(frame, joined);
   }
 }
 
-void MuxSession::OnWhole(mux::Frame* frame) {
+// There is no room for the message that it is a piece of: none of its pieces are kept, and it is
+// refused when the last one is here, as the tag is in use until then.
+void MuxSession::DropPiece(const mux::Frame& frame) {
+  joiner_.Drop(frame.tag);
+  if (frame.more) {
+    dropped_.insert(frame.tag);
+    if (dropped_.size() > options().max_dispatches) Bad("too many messages in pieces");
+    return;
+  }
+  dropped_.erase(frame.tag);
+  if (calls_.Find(frame.tag)) return OnDuplicate(frame.tag);
+  server_->metrics().refused->Add();
+  Nack(frame.tag, frame.type == Type::kTreq, true);
+}
+
+void MuxSession::OnWhole(mux::Frame* frame, bool joined) {
   if (frame->type == Type::kTdispatch || frame->type == Type::kTreq) {
     state_ = State::kOpen;
-    return OnDispatch(frame);
+    return OnDispatch(frame, joined);
   }
   // The others are small, and their texts are read in one piece.
   std::string_view body = frame->body.Whole();
@@ -155,8 +173,8 @@ void MuxSession::OnInit(const mux::Frame& frame, std::string_view body) {
     wrong = "Unsupported Mux version: " + std::to_string(init.version);
   }
   const auto piece = wrong.empty() ? mux::FramerOf(init) : std::nullopt;
-  if (piece && *piece < kLeastFragment) {
-    wrong = "mux-framer under " + std::to_string(kLeastFragment) + " bytes";
+  if (piece && *piece < mux::kLeastFragment) {
+    wrong = "mux-framer under " + std::to_string(mux::kLeastFragment) + " bytes";
   }
   if (!wrong.empty()) {
     SayError(frame.tag, wrong);
@@ -177,11 +195,13 @@ void MuxSession::OnInit(const mux::Frame& frame, std::string_view body) {
   server_->mux().handshakes->Add();
 }
 
-void MuxSession::OnDispatch(mux::Frame* frame) {
+void MuxSession::OnDispatch(mux::Frame* frame, bool joined) {
+  last_used_ = Now();
   const uint32_t tag = frame->tag;
   const bool old = frame->type == Type::kTreq;
   if (calls_.Find(tag) || joiner_.Has(tag)) return OnDuplicate(tag);
-  if (draining_ == Draining::kAgreed) return Nack(tag, old, false);
+  // What came in pieces was begun before.
+  if (draining_ == Draining::kAgreed && !joined) return Nack(tag, old, false);
   auto call = server_->TakeCall();
   const auto found = reader_.Take(frame, options(), call.get());
   if (found == DispatchReader::Found::kNoMessage) return SayError(tag, reader_.why());
@@ -196,7 +216,8 @@ void MuxSession::OnDispatch(mux::Frame* frame) {
   call->start = Now();
   call->sink = this;
   call->tag = tag;
-  if (options().clear_context) call->ClearContext();
+  // On a mux port the destination is the call's name.
+  if (options().clear_context) call->ClearContext(options().port == Options::Port::kMux);
   if (!options().dest.empty()) call->default_dest = &options().dest;
   call::Call* c = call.get();
   calls_.Put(tag, {std::move(call), old});
@@ -206,6 +227,7 @@ void MuxSession::OnDispatch(mux::Frame* frame) {
 
 void MuxSession::Begin(call::Call* call) {
   std::string refused;
+  base::Code code = base::Code::kRefused;
   if (calls_.size() > options().max_dispatches) {
     refused = "over mux.maxDispatches (" + std::to_string(options().max_dispatches) + ")";
   } else if (server_->full()) {
@@ -213,13 +235,14 @@ void MuxSession::Begin(call::Call* call) {
     server_->LookAgain();
   } else if (call->request.size() - kLength > options().max_frame_bytes) {
     refused = "over maxFrameBytes (" + std::to_string(options().max_frame_bytes) + ")";
+    code = base::Code::kInvalid;  // it will be that the next time, too
   }
   if (!server_->Admit() && refused.empty()) {
     refused = "over maxConcurrentRequests of this server";
   }
   if (refused.empty()) return server_->handler()->Handle(call);
   server_->metrics().refused->Add();
-  call->Fail(call::Step::kIdentify, base::Status(base::Code::kRefused, refused));
+  call->Fail(call::Step::kIdentify, base::Status(code, refused));
 }
 
 void MuxSession::OnDiscarded(std::string_view body) {
@@ -227,7 +250,8 @@ void MuxSession::OnDiscarded(std::string_view body) {
   if (mux::DecodeDiscarded(body, &discarded).outcome != mux::Outcome::kOk) {
     return SayError(mux::kMarkerTag, "bad Tdiscarded");
   }
-  if (joiner_.Drop(discarded.tag)) return;  // no call began, so nothing is answered
+  // No call began, so nothing is answered.
+  if (joiner_.Drop(discarded.tag) || dropped_.erase(discarded.tag) > 0) return;
   Dispatch* dispatch = calls_.Find(discarded.tag);
   if (!dispatch) return;  // unknown, or answered already
   server_->mux().discards->Add();
@@ -329,7 +353,10 @@ void MuxSession::AnswerReply(uint32_t tag, Dispatch* dispatch) {
 void MuxSession::AnswerFailure(uint32_t tag, const Dispatch& dispatch) {
   const call::Call& call = *dispatch.call;
   server_->metrics().router_errors->Add();
-  if (base::RowOf(call.failed_code).mux_nack) return Nack(tag, dispatch.old, true);
+  // What a backend may have done is not sent again.
+  const bool nack =
+      base::RowOf(call.failed_code).mux_nack && call.failed_step != call::Step::kReply;
+  if (nack) return Nack(tag, dispatch.old, true);
   if (call.opaque || call.oneway()) {
     return AnswerWith(tag, dispatch.old, ReplyStatus::kError, kNoContexts,
                       base::Buffer::Copy(call.failure));

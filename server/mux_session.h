@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,7 +44,7 @@ class MuxSession final : public Session,
   void OnReconfigured() override;
   void OnMemory() override { Resume(); }
   void OnTight() override { Watch(); }
-  bool MidMessage() const override { return partial_ || !joiner_.empty(); }
+  bool MidMessage() const override { return partial_ || HasPieces(); }
   void Drain() override;
   void Abandon() override;
 
@@ -69,10 +70,12 @@ class MuxSession final : public Session,
   bool MayRead() const;
   void ReadFrames(base::Buffer* in);
   void OnFrame(mux::Frame* frame);
-  void OnWhole(mux::Frame* frame);
+  void DropPiece(const mux::Frame& frame);
+  // `joined`: it came in pieces.
+  void OnWhole(mux::Frame* frame, bool joined);
   void OnInit(const mux::Frame& frame, std::string_view body);
   void OnProbe(const mux::Frame& frame, std::string_view body);
-  void OnDispatch(mux::Frame* frame);
+  void OnDispatch(mux::Frame* frame, bool joined);
   void OnDiscarded(std::string_view body);
   void OnDuplicate(uint32_t tag);
   void Begin(call::Call* call);
@@ -103,6 +106,7 @@ class MuxSession final : public Session,
   void ArmTimer();
   void OnTimer();
   bool Stalled();
+  bool HasPieces() const { return !joiner_.empty() || !dropped_.empty(); }
   size_t Unsent() const { return connection_.unsent() + splitter_.bytes(); }
   base::TimePoint Now() const { return server_->loop()->Now(); }
   const Options& options() const { return server_->options(); }
@@ -111,6 +115,7 @@ class MuxSession final : public Session,
   net::Connection connection_;
   mux::FrameDecoder frames_;
   mux::Joiner joiner_;
+  std::set<uint32_t> dropped_;  // tags of messages in pieces that there is no room for
   mux::Splitter splitter_;
   mux::Tags<Dispatch> calls_;
   DispatchReader reader_;

@@ -47,8 +47,10 @@ void MuxSession::Drain() {
 // Closes the connection when nothing more can come of it.
 void MuxSession::CloseIfDone() {
   if (removed_ || connection_.closing() || !calls_.empty()) return;
-  if (draining_ == Draining::kAgreed || bad_) return CloseAfterWrites();
-  if (draining_ == Draining::kNo) return;
+  if (bad_) return CloseAfterWrites();
+  // The rest of a message comes, or its time runs out.
+  if (draining_ == Draining::kNo || HasPieces()) return;
+  if (draining_ == Draining::kAgreed) return CloseAfterWrites();
   // A client that does not answer, though nothing is in flight, is not waited for longer.
   if (close_at_ == base::TimePoint{}) {
     close_at_ = Now() + kLinger;
@@ -129,13 +131,14 @@ void MuxSession::ArmTimer() {
   const Options& o = options();
   if (close_at_ > Now()) ArmBy(close_at_);
   if (connection_.closing()) return;
-  if (o.idle_time) {
+  const bool draining = draining_ != Draining::kNo;
+  if (o.idle_time && !draining) {
     // While calls are in flight it is only looked at again and again.
     const base::Duration idle = calls_.empty() ? base::Duration(*o.idle_time)
                                                : std::max<base::Duration>(*o.idle_time, kLinger);
     ArmBy(last_used_ + idle);
   }
-  if (o.life_time && draining_ == Draining::kNo) ArmBy(opened_ + *o.life_time);
+  if (o.life_time && !draining) ArmBy(opened_ + *o.life_time);
   Watch();
 }
 

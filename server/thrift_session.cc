@@ -134,7 +134,7 @@ void ThriftSession::Begin(std::unique_ptr<call::Call> call) {
   ++served_;
   c->start = Now();
   c->sink = this;
-  if (o.clear_context) c->ClearContext();
+  if (o.clear_context) c->ClearContext(false);
   if (!o.dest.empty()) c->default_dest = &o.dest;
   calls_.PushBack(std::move(call));
   if (c->streamed) {

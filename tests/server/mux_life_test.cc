@@ -322,5 +322,103 @@ TEST_F(MuxLifeTest, AReplyThatComesInPiecesIsHeldUntilItIsWhole) {
   EXPECT_EQ(r.payload, reply.substr(4));
 }
 
+// The tag is in use until its last piece is here.
+TEST_F(MuxLifeTest, AMessageInPiecesThatThereIsNoRoomForIsNackedAloneAtItsEnd) {
+  options_.max_frame_bytes = 100'000;  // and 256 KiB more; twice that for all of them
+  Client& client = Init();
+  const std::string half(300'000, 'x');
+  for (uint32_t tag = 2; tag < 6; tag++) Send(client, MuxMessage(2, tag | 0x800000, half));
+  EXPECT_EQ(Frames(client).size(), 0u);
+  Send(client, MuxMessage(2, 4 | 0x800000, "more") + MuxMessage(2, 4, "end"));
+  MuxReceived nack = One(client);
+  EXPECT_EQ(nack.tag, 4u);
+  EXPECT_EQ(nack.status, 2);
+  Send(client, Tdispatch(4, Get()));
+  EXPECT_EQ(handler_.open.size(), 1u) << "the tag is free";
+  handler_.ReplyNext();
+  EXPECT_EQ(Types(Frames(client)), "-2/4");
+  Send(client, Tdiscarded(5));
+  Send(client, Tdispatch(5, Get()));
+  EXPECT_EQ(handler_.open.size(), 1u) << "a discard frees it too";
+  handler_.ReplyNext();
+  EXPECT_EQ(Count("refused"), 1u);
+}
+
+TEST_F(MuxLifeTest, MoreMessagesInPiecesThanCallsAreAllowedEndTheSession) {
+  options_.max_dispatches = 10;
+  Client& client = Init();
+  for (uint32_t tag = 2; tag < 22; tag++) Send(client, MuxMessage(2, tag | 0x800000, "half"));
+  EXPECT_FALSE(Ended(client));
+  Send(client, MuxMessage(2, 22 | 0x800000, "half"));
+  EXPECT_TRUE(Ended(client));
+}
+
+TEST_F(MuxLifeTest, ADrainWaitsForTheRestOfAMessage) {
+  Client& client = Init();
+  const std::string pieces =
+      Pieces(2, tests::DispatchBody(Get(1, std::string(5000, 'x')), {}), 999);
+  Send(client, pieces.substr(0, size_t{3} * (999 + 8)));
+  server_->Drain([] {});
+  Settle(&loop_);
+  Send(client, MuxMessage(-64, 1));
+  EXPECT_FALSE(Ended(client));
+  Advance(seconds(5));
+  EXPECT_FALSE(Ended(client));
+  Send(client, pieces.substr(size_t{3} * (999 + 8)));
+  ASSERT_EQ(handler_.open.size(), 1u) << "it was begun before the drain was agreed to";
+  handler_.ReplyNext();
+  EXPECT_EQ(Types(Frames(client)), "64/1 -2/2");
+  EXPECT_TRUE(Ended(client));
+}
+
+TEST_F(MuxLifeTest, ADrainDoesNotWaitForTheRestOfAMessageForEver) {
+  Client& client = Init();
+  Send(client, MuxMessage(2, 2 | 0x800000, "half"));
+  server_->Drain([] {});
+  Settle(&loop_);
+  Send(client, MuxMessage(-64, 1));
+  Advance(options_.body_idle_timeout + seconds(1));
+  EXPECT_TRUE(Ended(client));
+}
+
+TEST_F(MuxLifeTest, PingsDoNotKeepAnIdleSession) {
+  options_.idle_time = seconds(30);
+  Client& client = Init();
+  Send(client, Tdispatch(2, Get()));
+  handler_.ReplyNext();
+  Frames(client);
+  std::string types;
+  for (int i = 0; i < 10; i++) {
+    Advance(seconds(4));
+    Send(client, MuxMessage(65, 1));
+    types += Types(Frames(client)) + " ";
+  }
+  EXPECT_NE(types.find("64/1"), std::string::npos) << types;
+}
+
+TEST_F(MuxLifeTest, AnIdleSessionThatIsAskedToDrainSleeps) {
+  options_.idle_time = seconds(30);
+  Client& client = Init();
+  Advance(seconds(31));
+  EXPECT_EQ(Types(Frames(client)), "64/1");
+  int turns = 0;
+  while (loop_.Poll() && turns < 100) turns++;
+  EXPECT_LT(turns, 100) << "its timer rings again and again";
+}
+
+TEST_F(MuxLifeTest, ALastPieceMayComeSlowly) {
+  Client& client = Init();
+  const std::string body = tests::DispatchBody(Get(1, std::string(5000, 'x')), {});
+  const std::string pieces = Pieces(2, body, 4000);
+  Send(client, pieces.substr(0, 4100));
+  for (size_t at = 4100; at < pieces.size(); at += 50) {
+    Advance(seconds(2));
+    Send(client, pieces.substr(at, 50));
+  }
+  EXPECT_EQ(handler_.open.size(), 1u);
+  EXPECT_EQ(MuxCount("fragments_received"), 2u);
+  handler_.ReplyNext();
+}
+
 }  // namespace
 }  // namespace trestle::server

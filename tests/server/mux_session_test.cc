@@ -1,6 +1,7 @@
 // Mux sessions of clients: how they start, calls and their answers, what makes no sense.
 #include "server/mux_session.h"
 
+#include "call/crossing.h"
 #include "tests/server/mux_fixture.h"
 
 namespace trestle::server {
@@ -341,6 +342,45 @@ TEST_F(MuxSessionTest, OnAMuxPortThePayloadMayBeAnything) {
   MuxReceived r = One(client);
   EXPECT_EQ(r.status, 1);
   EXPECT_EQ(r.payload, "trestle: connect: no way");
+}
+
+TEST_F(MuxSessionTest, WhatABackendMayHaveDoneIsNotNacked) {
+  Client& client = Init();
+  Send(client, Tdispatch(2, Get()) + Tdispatch(3, Get()));
+  const base::Status refused(base::Code::kRefused, "over maxBufferedBytes");
+  handler_.Take()->Fail(call::Step::kReply, refused);
+  EXPECT_EQ(One(client).status, 0) << "an exception";
+  handler_.Take()->Fail(call::Step::kDispatch, refused);
+  EXPECT_EQ(One(client).status, 2);
+}
+
+TEST_F(MuxSessionTest, AMessageOverMaxFrameBytesIsNoNack) {
+  options_.max_frame_bytes = 1024;
+  Client& client = Init();
+  Send(client, Tdispatch(2, Get(1, std::string(2000, 'x'))));
+  const MuxReceived r = One(client);
+  EXPECT_EQ(r.status, 0);
+  EXPECT_NE(r.payload.find("over maxFrameBytes (1024)"), std::string::npos);
+}
+
+TEST_F(MuxSessionTest, OnAMuxPortClearContextKeepsTheDestination) {
+  options_.port = Options::Port::kMux;
+  options_.clear_context = true;
+  Client& client = Init();
+  Send(client,
+       MuxMessage(2, 2, tests::DispatchBody("anything", {{"k", "v"}}, "/users", {{"/a", "/b"}})));
+  ASSERT_EQ(handler_.open.size(), 1u);
+  call::Call* call = handler_.open[0];
+  ASSERT_TRUE(call->header);
+  EXPECT_EQ(call->header->dest, "/users");
+  EXPECT_TRUE(call->header->contexts.empty());
+  EXPECT_TRUE(call->header->delegations.empty());
+  std::string onward;
+  call::Onward onward_to;
+  onward_to.form = call::HeaderForm::kMux;
+  call::WriteRequestHeaders(call, onward_to, &onward);
+  EXPECT_EQ(onward, std::string(6, '\0')) << "nothing of it goes on";
+  handler_.ReplyNext();
 }
 
 }  // namespace
