@@ -22,9 +22,9 @@ void Endpoint::OnSuccess() {
   accrual_.OnSuccess();
 }
 
-void Endpoint::OnLetGo(bool out_of_time) {
+void Endpoint::OnLetGo(bool slow) {
   --load_;
-  if (out_of_time) {
+  if (slow) {
     accrual_.OnFailure(loop_->Now());
   } else {
     accrual_.OnNothing();

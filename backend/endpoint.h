@@ -60,7 +60,7 @@ class Endpoint final : private PoolOwner {
 
  private:
   void OnSuccess() override;
-  void OnLetGo(bool out_of_time) override;
+  void OnLetGo(bool slow) override;
   void OnConnectFailed(bool counts) override {
     counts ? accrual_.OnConnectFailure(loop_->Now()) : accrual_.OnNothing();
   }

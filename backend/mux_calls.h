@@ -39,7 +39,7 @@ class MuxCalls {
   };
   struct Entry final : call::Holder {
     Entry(Owner* o, call::Call* c, base::TimePoint now)
-        : owner(o), call(c), since(now), oneway(c->oneway()) {}
+        : owner(o), call(c), since(now), oneway(c->mux_oneway()) {}
     void OnCancel(call::Call*) override { owner->OnCancel(this); }
 
     Owner* owner;

@@ -59,8 +59,11 @@ void MuxHandshake::OnBytes(base::Buffer* in) {
       case mux::Outcome::kOk:
         break;
     }
-    if (asked_) return OnRinit(frame, in);
-    OnFirst(&frame, in);
+    if (asked_) {
+      OnRinit(frame, in);
+    } else {
+      OnFirst(&frame, in);
+    }
   }
 }
 
@@ -84,6 +87,8 @@ void MuxHandshake::OnFirst(mux::Frame* frame, base::Buffer* in) {
 }
 
 void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
+  // What it asks may come before what it answers.
+  if (frame.type == Type::kTping || frame.type == Type::kTlease) return;
   base::Buffer body = frame.body.Share();
   if (frame.type == Type::kRerr) {
     return Refuse(base::Code::kMalformed, "it refused Tinit: " + PeerText(body));
@@ -97,8 +102,12 @@ void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
     return Refuse(base::Code::kMalformed, "its version is " + std::to_string(init.version));
   }
   auto tls = base::Find(init.headers, mux::kTlsKey);
-  if (tls && *tls == "required") return Refuse(base::Code::kRefused, "it requires TLS");
-  Agree(std::move(*in), {true, mux::FramerOf(init).value_or(UINT32_MAX)});
+  if (tls && *tls == "required") return Refuse(base::Code::kUnavailable, "it requires TLS");
+  const uint32_t framer = mux::FramerOf(init).value_or(UINT32_MAX);
+  if (framer < mux::kLeastFragment) {
+    return Refuse(base::Code::kMalformed, "its mux-framer is " + std::to_string(framer));
+  }
+  Agree(std::move(*in), {true, framer});
 }
 
 void MuxHandshake::OnBroken() {

@@ -57,8 +57,8 @@ const char* ReadMuxReply(mux::Type type, base::Buffer body, MuxReply* out) {
   return nullptr;
 }
 
-const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, base::Arena* arena,
-                           base::Buffer* payload, thrift::ReplyKind* kind) {
+const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, bool verify_seqid,
+                           base::Arena* arena, base::Buffer* payload, thrift::ReplyKind* kind) {
   if (payload->size() > max_bytes) return "a message over maxFrameBytes";
   const size_t n = std::min<size_t>(payload->size(), kHead + kFirstField);
   thrift::Envelope envelope;
@@ -70,7 +70,8 @@ const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, base::Are
     if (const char* why = Mismatch(call, envelope, true)) return why;
     // The tag says whose it is, and the seqid of a result has to agree: a second answer to a call
     // may come under a tag that is another's by then.
-    if (envelope.type == thrift::MessageType::kReply && envelope.seqid != call.envelope.seqid) {
+    if (verify_seqid && envelope.type == thrift::MessageType::kReply &&
+        envelope.seqid != call.envelope.seqid) {
       return "a reply with another seqid";
     }
     *kind = thrift::ClassifyReply(call.protocol, envelope.type, head.substr(envelope.size));

@@ -29,7 +29,7 @@ const char* ReadMuxReply(mux::Type type, base::Buffer body, MuxReply* out);
 
 // Makes the payload of an OK the reply `call` is to get: `length:4 payload`, of a Thrift message
 // with the caller's seqid and envelope form. Gives why it cannot be the reply; nullptr when it is.
-const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, base::Arena* arena,
-                           base::Buffer* payload, thrift::ReplyKind* kind);
+const char* MakeReplyFrame(const call::Call& call, uint32_t max_bytes, bool verify_seqid,
+                           base::Arena* arena, base::Buffer* payload, thrift::ReplyKind* kind);
 
 }  // namespace trestle::backend

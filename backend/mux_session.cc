@@ -216,7 +216,7 @@ void MuxSession::OnCollectingCancelled(Collecting* collecting, call::Call* call)
     loop_->DeleteLater(std::move(c));
     return true;
   });
-  owner_->OnLetGo(call->out_of_time);
+  owner_->OnLetGo(call->backend_was_slow());
   if (dead_) return;
   if (!busy()) set_idle_since(loop_->Now());
   settle_ = true;
@@ -263,9 +263,9 @@ void MuxSession::Cut(Entry* entry, std::string_view why) {
 }
 
 void MuxSession::OnCancel(Entry* entry) {
-  const bool late = entry->call->out_of_time;
+  const bool late = entry->call->out_of_time, slow = entry->call->backend_was_slow();
   calls_.Release(entry);
-  owner_->OnLetGo(late);
+  owner_->OnLetGo(slow);
   if (dead_) return calls_.Remove(entry);
   Abandon(entry, late ? "it ran out of time" : "its caller is gone");
   if (!busy()) set_idle_since(loop_->Now());

@@ -56,6 +56,7 @@ class MuxSession final : public Session,
   bool Speaks(const call::Call&) const override { return true; }
   bool Stirs() override { return connection_.transport()->Readable(); }
   void Close() override { Die(); }
+  void OnOptions() override { ArmNext(); }
   uint64_t sent_bytes() const override { return connection_.sent(); }
   uint64_t received_bytes() const override { return connection_.received(); }
 

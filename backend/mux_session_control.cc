@@ -47,9 +47,14 @@ void MuxSession::OnRerr(const mux::Frame& frame) {
   Entry* e = calls_.Find(frame.tag);
   if (!e) return;
   if (connection_.sent() <= e->begin) return LoseBad("an Rerr before the call was written");
-  if (!e->call) return OnTagFree(e);
-  call::Call* call = e->call;
   const bool turn = !e->old && !known_ && !terms_.negotiated;
+  if (!e->call) {
+    if (turn && e->state == State::kOneway && !std::exchange(old_, true)) {
+      metrics_.old_servers->Add();  // that oneway is lost; the next ones are not
+    }
+    return OnTagFree(e);
+  }
+  call::Call* call = e->call;
   Free(e);
   if (turn) {
     if (!std::exchange(old_, true)) metrics_.old_servers->Add();

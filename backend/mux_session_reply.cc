@@ -121,15 +121,15 @@ void MuxSession::OnReply(Entry* entry, Type type, base::Buffer body) {
 void MuxSession::EndWith(call::Call* call, MuxReply reply) {
   thrift::ReplyKind kind = thrift::ReplyKind::kUnknown;
   const bool ok = reply.status == mux::ReplyStatus::kOk;
-  if (ok && !call->oneway()) {
-    if (const char* why = MakeReplyFrame(*call, options_.max_frame_bytes, loop_->arena(),
-                                         &reply.payload, &kind)) {
+  if (ok && !call->mux_oneway()) {
+    if (const char* why = MakeReplyFrame(*call, options_.max_frame_bytes, options_.verify_seqid,
+                                         loop_->arena(), &reply.payload, &kind)) {
       return LoseOne(call, why);
     }
   }
   owner_->OnSuccess();
   OnCallOver();
-  if (call->oneway()) return call->OnewayDone();
+  if (call->mux_oneway()) return call->OnewayDone();
   if (reply.status == mux::ReplyStatus::kNack) {
     metrics_.nacks->Add();
     return call->Fail(call::Step::kReply,
@@ -153,7 +153,11 @@ void MuxSession::OnLateAnswer(Entry* entry, mux::Frame* frame) {
   const bool quiet = entry->state == State::kOneway &&
                      !ReadMuxReply(frame->type, std::move(frame->body), &reply) &&
                      reply.status == mux::ReplyStatus::kOk && reply.payload.empty();
-  if (!quiet) owner_->OnStrayAnswer();
+  if (entry->state == State::kOneway && reply.nacked()) {
+    metrics_.nacks->Add();
+  } else if (!quiet) {
+    owner_->OnStrayAnswer();
+  }
   OnTagFree(entry);
 }
 

@@ -115,7 +115,8 @@ void MuxSession::CheckAttempts() {
     Entry* e = dead_ ? nullptr : calls_.Find(tag);
     if (!e || !e->call || e->since > since) continue;  // gone with the end of another
     call::Call* call = e->call;
-    const bool left = connection_.sent() > e->begin;
+    // What is with the connection cannot be taken back from it.
+    const bool left = e->begin != kNever;
     Abandon(e, "it ran out of time");
     OnCallOver();
     owner_->OnLost(call, call::Step::kReply, why, left, true);

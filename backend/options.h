@@ -54,6 +54,8 @@ struct BudgetOptions {
   friend bool operator==(const BudgetOptions&, const BudgetOptions&) = default;
 };
 
+class ProbeTable;
+
 struct Options {
   PoolOptions pool;
   enum class Balance { kP2c, kRoundRobin } balance = Balance::kP2c;
@@ -69,6 +71,7 @@ struct Options {
   thrift::Framing framing = thrift::Framing::kFramed;
   bool ttwitter = false;  // asks each connection for the upgrade
   Wire wire = Wire::kThrift;
+  ProbeTable* probes = nullptr;       // kAuto: shared with other workers; null: by oneself
   bool theader_zlib = false;          // kTHeader: requests are deflated
   uint32_t mux_fragment = INT32_MAX;  // the largest piece of a reply that is wanted from a peer
   base::Duration ping_interval = std::chrono::seconds(5);  // of a mux session; 0: none

@@ -52,7 +52,8 @@ Pool::Pool(net::EventLoop* loop, const Options& options, net::Connector* connect
       metrics_(metrics),
       owner_(owner),
       lendable_(metrics->cached),
-      idle_timer_(loop, [this] { CloseIdle(); }) {}
+      idle_timer_(loop, [this] { CloseIdle(); }),
+      ask_(loop, [this] { AskTable(); }) {}
 
 Pool::~Pool() {
   ending_ = true;
@@ -159,11 +160,17 @@ void Pool::WarmMore() {
   }
 }
 
-// Those that are leaving make place for others, though not for ever more.
+// Those that are leaving make place for others, though not for ever more; so do those with many
+// calls that get no further ones.
 bool Pool::Full() const {
   const size_t most = options_.pool.max_size;
   const size_t all = sessions_.size() + openings_.size();
-  return all - leaving_ >= most || all >= 2 * most;
+  if (all >= 2 * most) return true;
+  if (all - leaving_ < most) return false;
+  if (options_.Places(wire()) == 1) return true;
+  const auto unfit = std::count_if(sessions_.begin(), sessions_.end(),
+                                   [this](const Session* s) { return !s->leaving && !Fit(*s); });
+  return all - leaving_ - static_cast<size_t>(unfit) >= most;
 }
 
 bool Pool::MustWait(thrift::Protocol protocol) const {
@@ -215,7 +222,7 @@ void Pool::OnOpened(Opening* opening, base::Result<Opened> result) {
   const Spoken spoken =
       Spoken::By(options_, opening->protocol(), opening->upgraded(), opening->wire());
   // What it was known to speak it did not.
-  if (!result.ok() && opening->connected() && spoken.wire == Wire::kMux) wire_.Doubt();
+  if (!result.ok() && opening->connected() && spoken.wire == Wire::kMux) Doubt();
   loop_->DeleteLater(std::move(*at));
   openings_.erase(at);
   if (!result.ok()) return OnOpenFailed(result.status());
@@ -342,6 +349,7 @@ void Pool::OnOptions() {
   while (standing() > options_.pool.max_size && !lendable_.idle().empty()) {
     lendable_.idle().front()->Close();
   }
+  for (Session* s : sessions_) s->OnOptions();
   OpenForWaiters();
   Warm();
   if (!lendable_.idle().empty()) CloseIdle();
@@ -351,8 +359,11 @@ void Pool::Renew(net::Connector* connector) {
   connector_ = connector;
   openings_.clear();  // nothing of them is on the stack, and their Connector may go
   probe_.reset();
+  turn_.reset();
+  ask_.Cancel();
   memory_[0] = memory_[1] = {};
   wire_ = {};
+  if (options_.probes) options_.probes->Forget(to_);
   Anew();
   kept_ = nullptr;
 }

@@ -24,6 +24,7 @@
 #include "backend/mux_probe.h"
 #include "backend/opening.h"
 #include "backend/options.h"
+#include "backend/probe_table.h"
 #include "backend/session.h"
 #include "backend/upgrade_memory.h"
 #include "backend/wire_memory.h"
@@ -54,7 +55,7 @@ class PoolOwner {
  public:
   virtual ~PoolOwner() = default;
   virtual void OnSuccess() = 0;
-  virtual void OnLetGo(bool out_of_time) = 0;
+  virtual void OnLetGo(bool slow) = 0;
   // `counts`: it was the endpoint's failure, not this machine's.
   virtual void OnConnectFailed(bool counts) = 0;
   // See SessionOwner::OnLost. `reached`: a connection had been there.
@@ -98,7 +99,7 @@ class Pool final : private SessionOwner,
   void OnRoom(Session* session) override;
   void OnDead(Session* session) override;
   void OnSuccess() override { owner_->OnSuccess(); }
-  void OnLetGo(bool out_of_time) override { owner_->OnLetGo(out_of_time); }
+  void OnLetGo(bool slow) override { owner_->OnLetGo(slow); }
   void OnLost(call::Call* call, call::Step step, const base::Status& why, bool left,
               bool counts) override {
     owner_->OnLost(call, step, why, left, counts, true);
@@ -118,7 +119,11 @@ class Pool final : private SessionOwner,
   Wire wire() const { return options_.wire == Wire::kAuto ? wire_.wire() : options_.wire; }
   // Asks the endpoint where that is due.
   void Probe();
+  void AskTable();
+  void StartProbe();
   void GiveUpProbe();
+  void OnWire(Wire now, base::TimePoint until);
+  void Doubt();
   // Connections are made anew.
   void Anew();
 
@@ -181,6 +186,7 @@ class Pool final : private SessionOwner,
   std::vector<std::unique_ptr<Opening>> openings_;
   UpgradeMemory memory_[2];  // by protocol
   WireMemory wire_;          // of kAuto
+  std::unique_ptr<ProbeTable::Turn> turn_;
   std::unique_ptr<MuxProbe> probe_;
   thrift::Protocol protocol_ = thrift::Protocol::kBinary;  // of the last call
   uint32_t generation_ = 0;
@@ -192,6 +198,7 @@ class Pool final : private SessionOwner,
   bool retired_ = false;
   bool ending_ = false;  // it is being destroyed
   net::Timer idle_timer_;
+  net::Timer ask_;  // the table of probes
 };
 
 }  // namespace trestle::backend

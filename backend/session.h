@@ -26,8 +26,8 @@ class SessionOwner {
   virtual void OnDead(Session* session) = 0;
   // A call is over: a reply or a written oneway.
   virtual void OnSuccess() = 0;
-  // The caller let go; `out_of_time`: the backend took too long, not the client.
-  virtual void OnLetGo(bool out_of_time) = 0;
+  // The caller let go; `slow`: as the backend took too long.
+  virtual void OnLetGo(bool slow) = 0;
   // The call is lost here. `left`: some of its bytes were written. `counts`: a failure of the
   // backend; a connection that is lost with many calls is one. The owner ends the call or sends it
   // elsewhere.
@@ -65,6 +65,8 @@ class Session {
   virtual bool Stirs() = 0;
   // Closes it; not while busy.
   virtual void Close() = 0;
+  // The options are others now.
+  virtual void OnOptions() {}
   virtual uint64_t sent_bytes() const = 0;
   virtual uint64_t received_bytes() const = 0;
 

@@ -338,7 +338,7 @@ bool ThriftSession::IsBackendsTurn(const call::Call& call) const {
 void ThriftSession::OnCancel(call::Call* call) {
   Entry* e = in_flight_.Of(call);
   if (!e) return;
-  const bool blamed = call->out_of_time && IsBackendsTurn(*call);
+  const bool blamed = call->backend_was_slow() && IsBackendsTurn(*call);
   Release(call);
   in_flight_.LetGo(e);
   owner_->OnLetGo(blamed);

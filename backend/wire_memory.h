@@ -10,7 +10,6 @@ namespace trestle::backend {
 
 class WireMemory {
  public:
-  static constexpr base::Duration kHoldsFor = std::chrono::minutes(10);
   // When it could not be reached; what was known holds on.
   static constexpr base::Duration kNotReachedFor = std::chrono::minutes(1);
 
@@ -25,9 +24,9 @@ class WireMemory {
     until_ = now + kNotReachedFor;
   }
   // True when it is another than was known.
-  bool OnOutcome(Wire wire, base::TimePoint now) {
+  bool OnOutcome(Wire wire, base::TimePoint until) {
     asking_ = false;
-    until_ = now + kHoldsFor;
+    until_ = until;
     const bool turned = wire != wire_;
     wire_ = wire;
     return turned;

@@ -126,9 +126,14 @@ void ReadReply(Call* call, Scratch* scratch) {
 
 // --- what is the router's to change ---
 
-void Put(base::Contexts* contexts, std::string_view key, std::string_view value) {
+void Drop(base::Contexts* contexts, std::string_view key) {
   std::erase_if(*contexts, [key](const base::KeyValue& c) { return base::IsKey(c.key, key); });
-  contexts->push_back({key, value});
+}
+
+// In front: where there are too many, it is the last ones that are left out.
+void Put(base::Contexts* contexts, std::string_view key, std::string_view value) {
+  Drop(contexts, key);
+  contexts->insert(contexts->begin(), {key, value});
 }
 
 void Change(const Call& call, const Onward& onward, Scratch* scratch) {
@@ -230,7 +235,8 @@ void PackKeys(std::string_view key, Scratch* scratch) {
   std::string packed = base::ShowApplicationHeaders(scratch->more);
   if (packed.size() > mux::kMaxPiece) return;  // Finagle reads no longer value
   scratch->application = std::move(packed);
-  Put(&h->contexts, key, scratch->application);
+  Drop(&h->contexts, key);
+  h->contexts.push_back({key, scratch->application});
 }
 
 void UnpackKeys(std::string_view key, Scratch* scratch) {
@@ -253,6 +259,7 @@ void WriteTTwitter(Call* call, Scratch* scratch, std::string* out) {
   if (call->header_form != HeaderForm::kTTwitter) MakeFields(h);
   if (!h->dtab.empty()) SplitDtab(scratch);
   PackKeys(base::kRequestHeadersKey, scratch);
+  if (h->contexts.size() > thrift::kMaxContexts) h->contexts.resize(thrift::kMaxContexts);
   h->dest = call->dest.empty() ? std::string_view("/") : call->dest;
   thrift::EncodeRequestHeader(call->protocol, *h, out);
 }
@@ -279,8 +286,8 @@ void WriteTHeader(Call* call, const Onward& onward, Scratch* scratch, std::strin
   thrift::THeader& header = scratch->theader;
   header.Clear();
   header.keys.swap(scratch->more);
-  if (!h->dtab.empty()) header.keys.push_back({thrift::kDtabKey, h->dtab});
-  if (!call->dest.empty()) header.keys.push_back({thrift::kDstKey, call->dest});
+  if (!h->dtab.empty()) header.keys.insert(header.keys.begin(), {thrift::kDtabKey, h->dtab});
+  if (!call->dest.empty()) header.keys.insert(header.keys.begin(), {thrift::kDstKey, call->dest});
   header.seqid = onward.seqid;
   header.protocol = call->protocol;
   header.zlib = onward.zlib;

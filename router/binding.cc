@@ -118,7 +118,7 @@ void Binding::SetTree(const naming::BoundTree& tree, const naming::BindTrace& tr
   double upto = 0;
   std::vector<naming::Share> shares = naming::Shares(tree);
   if (!local_.empty() && shares.size() > kMaxLocalLeaves) {
-    return Refuse(base::Code::kRefused, "a dtab of one request may lead to at most " +
+    return Refuse(base::Code::kInvalid, "a dtab of one request may lead to at most " +
                                             std::to_string(kMaxLocalLeaves) + " destinations");
   }
   for (const naming::Share& share : shares) {

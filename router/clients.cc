@@ -42,12 +42,18 @@ Clients::Clients(net::EventLoop* loop, RouterPart config, Share share, Connect c
   expires_ = s->counter("expires");
 }
 
+backend::Options Clients::OptionsOf(const conf::ClientOptions& says) const {
+  backend::Options options =
+      ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+  options.probes = share_.probes;
+  return options;
+}
+
 std::unique_ptr<ClientEntry> Clients::Make(const Bound::Leaf& leaf) {
   const conf::ClientOptions says = conf::ResolveClient(config_.router->client, leaf.id);
   auto entry = std::make_unique<ClientEntry>();
   entry->id = leaf.id;
-  entry->options =
-      ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+  entry->options = OptionsOf(says);
   entry->wants_headers = WantsHeaders(entry->options);
   entry->sockets = says.socket_options;
   entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
@@ -89,8 +95,7 @@ void Clients::Reconfigure(RouterPart config) {
   config_ = std::move(config);
   for (auto& [shown, entry] : clients_) {
     const conf::ClientOptions says = conf::ResolveClient(config_.router->client, entry->id);
-    const backend::Options options =
-        ToBackendOptions(*config_.whole, *config_.router, says, share_.index, share_.workers);
+    const backend::Options options = OptionsOf(says);
     const bool same_sockets = says.socket_options == entry->sockets;
     if (options == entry->options && same_sockets) continue;
     entry->options = options;

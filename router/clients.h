@@ -64,6 +64,7 @@ class Clients {
 
  private:
   const conf::BindingCacheConfig& bounds() const { return config_.router->binding_cache; }
+  backend::Options OptionsOf(const conf::ClientOptions& says) const;
   std::unique_ptr<ClientEntry> Make(const Bound::Leaf& leaf);
   // Drops the one that nobody uses for longest; false when all are in use.
   bool EvictOldest();

@@ -144,8 +144,8 @@ void Process::StartWorkers() {
   uint32_t count = config_->workers.value_or(std::max(1u, std::thread::hardware_concurrency()));
   auto seed = static_cast<uint64_t>(loop_->clock()->Wall().time_since_epoch().count());
   for (uint32_t i = 0; i < count; i++) {
-    workers_.push_back(std::make_unique<Worker>(Share{i, count}, &names_, metrics_.NewTable(),
-                                                loop_->clock(), seed));
+    workers_.push_back(std::make_unique<Worker>(Share{i, count, &probes_}, &names_,
+                                                metrics_.NewTable(), loop_->clock(), seed));
     workers_.back()->on_room = [this](uint32_t server) {
       loop_->Post([this, server] {
         if (!draining_) listeners_.OnRoom(server);

@@ -73,6 +73,7 @@ class Process {
   Names names_;
   Derivations derivations_;
   Listeners listeners_;
+  backend::ProbeTable probes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<admin::AdminServer> admin_;
   bool draining_ = false;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/probe_table.h"
 #include "conf/config.h"
 #include "net/address.h"
 
@@ -22,9 +23,11 @@ struct RouterPart {
   const conf::RouterConfig* router = nullptr;
 };
 
-// Which of the workers one is: bounds of the configuration are divided among them.
+// Which of the workers one is: bounds of the configuration are divided among them; and what they
+// share.
 struct Share {
   uint32_t index = 0, workers = 1;
+  backend::ProbeTable* probes = nullptr;
 };
 
 // How many connections a server has, and may have. From any thread.

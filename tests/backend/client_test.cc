@@ -419,5 +419,17 @@ TEST_F(ClientTest, CallsOutOfTimeAreFailures) {
   EXPECT_EQ(Out(), 1u);
 }
 
+// How long a caller waits is its own choice.
+TEST_F(ClientTest, CallsOutOfTheirCallersTimeAreNone) {
+  Use({At("10.0.0.1")});
+  for (int i = 0; i < 20; i++) {
+    TestCall call;
+    Dispatch(call);
+    call.call.timed_by_caller = true;
+    call.call.TimeOut(base::Status(base::Code::kTimeout, "late"));
+  }
+  EXPECT_EQ(Out(), 0u);
+}
+
 }  // namespace
 }  // namespace trestle::backend

@@ -316,6 +316,44 @@ TEST_F(MuxAutoTest, APayloadThatIsNoThriftWaitsForTheOutcomeAndFailsWhereItIsPla
   EXPECT_EQ(call.end(), End::kFailed);
 }
 
+TEST_F(MuxAutoTest, OneOfTheWorkersAsksAndAllKnow) {
+  ProbeTable table;
+  options_.probes = &table;
+  const net::Address here = *net::Address::Parse("10.0.0.1", 80);
+  auto other = table.Ask(here, loop_.Now());  // another worker
+  ASSERT_NE(other.turn, nullptr);
+  Open();
+  TestCall call;
+  Dispatch(call);
+  Advance(seconds(1));
+  EXPECT_EQ(Opened(), 0u) << "one probe at a time";
+  other.turn->Tell(Wire::kMux, loop_.Now());
+  other.turn.reset();
+  Advance(milliseconds(20));
+  Shake();
+  EXPECT_EQ(Calls(0).size(), 1u);
+  Say(0, Ok(2, Good()));
+  EXPECT_EQ(call.end(), End::kReplied) << call.failure();
+  EXPECT_EQ(MuxCount("probes"), 0u);
+}
+
+TEST_F(MuxAutoTest, AWorkerThatGivesUpLetsAnotherAsk) {
+  ProbeTable table;
+  options_.probes = &table;
+  const net::Address here = *net::Address::Parse("10.0.0.1", 80);
+  auto other = table.Ask(here, loop_.Now());
+  Open();
+  EXPECT_EQ(Opened(), 0u);
+  other.turn.reset();
+  Advance(milliseconds(20));
+  FindMux(0);
+  EXPECT_EQ(table.Ask(here, loop_.Now()).known, Wire::kMux);
+  EXPECT_FALSE(table.Ask(here, loop_.Now() + ProbeTable::kHoldsFor).known);
+  table.Forget(here);
+  auto again = table.Ask(here, loop_.Now());
+  EXPECT_NE(again.turn, nullptr);
+}
+
 TEST(WireMemoryTest, IsDueUntilItKnowsAndWhenItIsOld) {
   WireMemory memory;
   base::TimePoint now{std::chrono::hours(1)};
@@ -323,9 +361,9 @@ TEST(WireMemoryTest, IsDueUntilItKnowsAndWhenItIsOld) {
   EXPECT_EQ(memory.wire(), Wire::kAuto);
   memory.OnAsking();
   EXPECT_FALSE(memory.Due(now));
-  EXPECT_TRUE(memory.OnOutcome(Wire::kMux, now));
-  EXPECT_FALSE(memory.Due(now + WireMemory::kHoldsFor - seconds(1)));
-  EXPECT_TRUE(memory.Due(now + WireMemory::kHoldsFor));
+  EXPECT_TRUE(memory.OnOutcome(Wire::kMux, now + ProbeTable::kHoldsFor));
+  EXPECT_FALSE(memory.Due(now + ProbeTable::kHoldsFor - seconds(1)));
+  EXPECT_TRUE(memory.Due(now + ProbeTable::kHoldsFor));
   EXPECT_FALSE(memory.OnOutcome(Wire::kMux, now));
   EXPECT_TRUE(memory.OnOutcome(Wire::kThrift, now));
   memory.Doubt();
@@ -335,6 +373,19 @@ TEST(WireMemoryTest, IsDueUntilItKnowsAndWhenItIsOld) {
   EXPECT_EQ(memory.wire(), Wire::kThrift);
   EXPECT_FALSE(memory.Due(now));
   EXPECT_TRUE(memory.Due(now + WireMemory::kNotReachedFor));
+}
+
+TEST_F(MuxAutoTest, OneKnownToSpeakMuxMayBePausedWhenItIsAskedAgain) {
+  Open();
+  FindMux(0);
+  Advance(ProbeTable::kHoldsFor);
+  TestCall call;
+  Dispatch(call);
+  const size_t asked = Opened() - 1;
+  EXPECT_EQ(MuxCount("probes"), 1u);
+  Advance(MuxProbe::kTime);
+  EXPECT_EQ(MuxCount("probes"), 2u) << asked;
+  EXPECT_EQ(MuxCount("downgrades"), 0u);
 }
 
 }  // namespace

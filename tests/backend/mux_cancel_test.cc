@@ -101,6 +101,21 @@ TEST_F(MuxCancelTest, AnAttemptThatTakesTooLongIsDiscardedAndLostAloneWithAFailu
   EXPECT_EQ(other.end(), End::kReplied);
 }
 
+// It goes out as soon as the backend reads on, so nobody else may be asked.
+TEST_F(MuxCancelTest, AnAttemptWhoseBytesWaitForTheBackendHasLeft) {
+  options_.attempt_timeout = milliseconds(100);
+  Open({true, UINT32_MAX}, 1000);
+  TestCall large("m", 1, MessageType::kCall, Protocol::kBinary, std::string(20'000, 'x')), behind;
+  Send(large);
+  Send(behind);
+  Advance(milliseconds(100));
+  ASSERT_EQ(behind.end(), End::kFailed);
+  EXPECT_TRUE(owner_.left);
+  size_t dispatched = 0;
+  for (const MuxMessage& m : Read()) dispatched += m.type == Type::kTdispatch;
+  EXPECT_EQ(dispatched, 2u) << "the backend gets them";
+}
+
 TEST_F(MuxCancelTest, AfterAJumpOfTheClockEveryAttemptEndsOnce) {
   options_.attempt_timeout = milliseconds(100);
   Open();

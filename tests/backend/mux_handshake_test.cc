@@ -168,9 +168,9 @@ TEST_F(MuxHandshakeTest, AnythingButAGoodRinitEndsIt) {
            {base::Code::kMalformed, "its version is 2", Rinit({}, 2)},
            {base::Code::kMalformed, "it sent no Rinit", Rinit({}, 1, 2)},
            {base::Code::kMalformed, "it sent no Rinit", mux::ShowMessage(Type::kRinit, 1, "\1")},
-           {base::Code::kMalformed, "it sent no Rinit", mux::ShowMessage(Type::kTping, 1)},
+           {base::Code::kMalformed, "it sent no Rinit", mux::ShowMessage(Type::kRping, 1)},
            {base::Code::kMalformed, "it sent no Rinit", Ok(1, "x")},
-           {base::Code::kRefused, "it requires TLS", Rinit({{"tls", "required"}})},
+           {base::Code::kUnavailable, "it requires TLS", Rinit({{"tls", "required"}})},
            {base::Code::kMalformed,
             "it sent a message of 1213486160 bytes, over the bound of 65552", "HTTP/1.1 400"},
            {base::Code::kMalformed, "it sent a message of the unknown type 17",
@@ -307,6 +307,25 @@ TEST_F(MuxHandshakeTest, AFinagleServerThatRequiresTlsIsRefused) {
   Say(server.at(1));
   EXPECT_EQ(failed_, 1);
   EXPECT_NE(why_.message().find("requires TLS"), std::string::npos) << why_.message();
+}
+
+TEST_F(MuxHandshakeTest, ABackendThatWantsTinyPiecesIsRefused) {
+  Open();
+  Say(kProbe);
+  Say(Rinit({{"mux-framer", mux::ShowFramer(63)}}));
+  ExpectNoMux(base::Code::kMalformed, "its mux-framer is 63");
+  Open();
+  Say(kProbe);
+  Say(Rinit({{"mux-framer", mux::ShowFramer(64)}}));
+  EXPECT_EQ(terms_.framer, 64u);
+}
+
+TEST_F(MuxHandshakeTest, WhatItAsksMayComeBeforeRinit) {
+  Open();
+  Say(kProbe);
+  Say(mux::ShowMessage(Type::kTping, 1) + Tlease(1000) + Rinit());
+  EXPECT_EQ(agreed_, 1);
+  EXPECT_TRUE(terms_.negotiated);
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ TEST_F(MuxSessionTest, WhatGoesBesideTheCallGoesWithIt) {
   call.call.hops = 3;
   const Sent sent = ReadDispatch(SendOne(call).body);
   EXPECT_EQ(sent.contexts,
-            (Pairs{{"key", "value"}, {std::string(base::kHopsKey), base::ShowHops(3)}}));
+            (Pairs{{std::string(base::kHopsKey), base::ShowHops(3)}, {"key", "value"}}));
   EXPECT_EQ(sent.dst, "/rest");
   EXPECT_EQ(sent.dtab, (Pairs{{"/a", "/b | /c"}}));
 }
@@ -398,7 +398,7 @@ TEST_F(MuxSessionTest, ABlockedOnewayIsDoneOnlyWhenTheConnectionTookIt) {
 
 TEST_F(MuxSessionTest, AnyOtherAnswerToAOnewayIsAStray) {
   for (const std::string& answer :
-       {Ok(2, Good()), Nack(2), Rdispatch(2, ReplyStatus::kError, "x"),
+       {Ok(2, Good()), Rdispatch(2, ReplyStatus::kError, "x"),
         mux::ShowMessage(Type::kRdispatch, 2, "?"), Piece(2, "a", true) + Piece(2, "b", false)}) {
     Open();
     auto oneway = TestCall::Oneway();
@@ -489,6 +489,46 @@ TEST_F(MuxSessionTest, RequestsThatWaitForLongHoldNoReadMemory) {
   }
   EXPECT_LT(calls[0]->call.request.slice(0).block()->capacity(), 1000u);
   EXPECT_GT(calls[7]->call.request.slice(0).block()->capacity(), 1000u) << "it is new";
+}
+
+// Nobody looks into what a mux port carries.
+TEST_F(MuxSessionTest, AnOpaquePayloadThatLooksLikeAOnewayIsWaitedFor) {
+  Open();
+  TestCall call("m", 1, MessageType::kOneway);
+  call.call.opaque = true;
+  SendOne(call);
+  EXPECT_EQ(call.end(), End::kOpen);
+  Say(Ok(2, "an answer"));
+  ASSERT_EQ(call.end(), End::kReplied);
+  EXPECT_EQ(call.call.reply.ToString().substr(4), "an answer");
+}
+
+TEST_F(MuxSessionTest, WithoutVerifySeqidTheTagIsEnough) {
+  options_.verify_seqid = false;
+  Open();
+  TestCall call("m", 7);
+  SendOne(call);
+  Say(Ok(2, Good("m", 99)));
+  EXPECT_EQ(call.end(), End::kReplied) << call.failure();
+}
+
+TEST_F(MuxSessionTest, AnRerrToAOnewayTellsThatTheServerIsOldToo) {
+  Open({false, UINT32_MAX});
+  TestCall oneway("m", 1, MessageType::kOneway), call("m", 2);
+  SendOne(oneway);
+  EXPECT_EQ(oneway.end(), End::kOneway);
+  Say(mux::ShowMessage(Type::kOldRerr, 2, "unexpected message type 2"));
+  EXPECT_EQ(SendOne(call).type, Type::kTreq);
+  EXPECT_EQ(Count("old_servers"), 1u);
+}
+
+TEST_F(MuxSessionTest, ANackOfAOnewayIsCounted) {
+  Open();
+  TestCall oneway("m", 1, MessageType::kOneway);
+  SendOne(oneway);
+  Say(Nack(2));
+  EXPECT_EQ(Count("nacks"), 1u);
+  EXPECT_EQ(owner_.stray, 0);
 }
 
 }  // namespace

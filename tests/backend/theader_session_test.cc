@@ -167,11 +167,11 @@ TEST_F(THeaderSessionTest, WhatTheClientSaysBesideGoesOn) {
   const Headed sent = ReadHeaderFrame(Send(call));
   const base::WallTime now = clock_.Wall();
   const std::vector<std::pair<std::string, std::string>> kKeys = {
-      {std::string(base::kDeadlineKey), base::ShowDeadline({now, now + milliseconds(500)})},
-      {std::string(base::kHopsKey), base::ShowHops(3)},
-      {"user", "ada"},
+      {"l5d-dst", "/b"},
       {"l5d-dtab", "/x=>/y"},
-      {"l5d-dst", "/b"}};
+      {std::string(base::kHopsKey), base::ShowHops(3)},
+      {std::string(base::kDeadlineKey), base::ShowDeadline({now, now + milliseconds(500)})},
+      {"user", "ada"}};
   EXPECT_EQ(sent.keys, kKeys);
   EXPECT_EQ(sent.message, Message(MessageType::kCall, "m", 1));
 }
@@ -194,7 +194,7 @@ TEST_F(THeaderSessionTest, ClientsOfEveryFormAreSentTHeader) {
     ttwitter.call.header_form = HeaderForm::kTTwitter;
     EXPECT_EQ(Send(ttwitter),
               HeaderFrame(2, Message(MessageType::kCall, "m", 2, kVoidBody, protocol),
-                          {{base::kClientIdKey, "web"}, {"l5d-dtab", "/a=>/b;"}}, protocol));
+                          {{"l5d-dtab", "/a=>/b;"}, {base::kClientIdKey, "web"}}, protocol));
     Answer(Reply(2, protocol));
     EXPECT_EQ(ttwitter.end(), End::kReplied);
   }

@@ -305,5 +305,24 @@ TEST_F(CrossingTest, ReplyHeadersGoFromEveryFormToEveryForm) {
   EXPECT_EQ(out, std::string(1, '\0'));
 }
 
+// Else a loop would go unnoticed once its calls have many contexts.
+TEST_F(CrossingTest, WhatTheRouterAddsIsThereHoweverManyContextsThereAre) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; i++) names.push_back("k" + std::to_string(i));
+  mux::Dispatch dispatch;
+  for (const std::string& name : names) dispatch.contexts.push_back({name, "v"});
+  FromMux(dispatch);
+  call_.hops = 3;
+  call_.deadline = base::Deadline{base::WallTime(std::chrono::seconds(1)),
+                                  base::WallTime(std::chrono::seconds(5))};
+  call_.dest = "/d";
+  for (const Beside& beside : {ToMux(), ToTTwitter(), ToTHeader()}) {
+    EXPECT_GE(beside.contexts.size() + beside.keys.size(), 998u);
+    EXPECT_TRUE(beside.contexts.contains(std::string(base::kHopsKey)));
+    EXPECT_TRUE(beside.contexts.contains(std::string(base::kDeadlineKey)));
+    EXPECT_EQ(beside.dest, "/d");
+  }
+}
+
 }  // namespace
 }  // namespace trestle::call
