@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import io
 import random
+import re
 import sys
 import time
 
-from soak_load import Caller, Nuisance, Tally
+from soak_load import Caller, Nuisance, Tally, WarmUp
+from soak_mux_load import MuxCaller, MuxNuisance
 from soak_stage import Stage
 
 # What is under way at the end of the load may take so many seconds to end.
@@ -15,6 +17,8 @@ ENDS = 120
 # When nobody calls any more, the router may hold so much more than at its start (release mode);
 # what a burst took is given back within some seconds. During the load, so much beside --memory.
 GROWTH = 12_000_000
+# What the sessions towards mux backends have seen.
+MUX = ("drains", "nacks", "discards", "old_servers", "fragments_received", "fragments_sent")
 BAD = ("wrong", "unexplained", "stuck", "lost", "refused")
 
 
@@ -25,15 +29,18 @@ class Soak:
         self.stage = Stage(random.Random(options.seed + 1), options.workers, options.memory)
         self.tally = Tally(short=options.memory is not None)
         self.faults = {}  # how often each kind was made
-        self.memory = []
+        self.memory, self.mux = [], dict.fromkeys(MUX, 0)
         self.problems = []
 
     async def run(self):
         stage, stopped = self.stage, asyncio.Event()
         before = stage.router.descriptors()
+        await WarmUp(stage).run()
         watching = asyncio.create_task(self.watch(stopped))
+        # A mux client has as many calls as many others.
         callers = [asyncio.create_task(
-            Caller(stage, self.tally, self.options.seed * 10_000 + i, self.options.large)
+            (Caller if i % 8 else MuxCaller)(
+                stage, self.tally, self.options.seed * 10_000 + i, self.options.large)
             .run(stopped)) for i in range(self.options.connections)]
         nuisances = [asyncio.create_task(self.annoy(stopped, i)) for i in range(4)]
         makers = [asyncio.create_task(self.make_faults(stopped, i)) for i in range(2)]
@@ -46,6 +53,7 @@ class Soak:
         if stage.router.process.poll() is not None:
             self.problems.append(f"the router ended: {stage.router.log()[-4000:]}")
             return
+        await self.read_mux()
         await self.check_descriptors(before)
         await self.check_memory()
 
@@ -61,6 +69,12 @@ class Soak:
             self.problems.append("did not end: " + place.getvalue())
         if stuck:
             self.problems.append(f"the router then: {self.stage.router.threads()}")
+
+    async def read_mux(self):
+        for name, value in (await asyncio.to_thread(self.stage.router.metrics)).items():
+            found = re.fullmatch(r"rt/[\w-]+/client/#/io\.l5d\.fs/\w+/mux/(\w+)", name)
+            if found and found[1] in self.mux:
+                self.mux[found[1]] += value
 
     async def check_descriptors(self, before):
         deadline = time.monotonic() + 60
@@ -97,7 +111,7 @@ class Soak:
         while not stopped.is_set():
             self.count("nuisance")
             try:
-                await Nuisance(self.stage, chance).run()
+                await chance.choice([Nuisance, MuxNuisance])(self.stage, chance).run()
             except (OSError, asyncio.TimeoutError):
                 pass
             await asyncio.sleep(chance.random() * 0.2)
@@ -132,8 +146,10 @@ class Soak:
         print(f"seed {self.options.seed}, {self.options.seconds} s, "
               f"{self.options.connections} connections, {self.options.workers} workers")
         print("faults:  " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.faults.items())))
-        order = ["calls", "answered", "oneways", "lost: died", "lost: nobody", "lost: late",
-                 "lost: no memory", "lost behind it", "refused by a bad backend", *BAD]
+        print("mux:     " + ", ".join(f"{n} {kind}" for kind, n in self.mux.items()))
+        order = ["calls", "answered", "oneways", "discarded", "lost: died", "lost: nobody",
+                 "lost: late", "lost: no memory", "lost behind it", "refused by a bad backend",
+                 *BAD]
         for kind in order:
             print(f"{counts[kind]:9} {kind}")
         if self.memory:

@@ -1,18 +1,17 @@
 """A backend of the soak as a process of its own, which can be killed: soak_backend.py PORT WORDS.
 
 WORDS are of: buffered, ttwitter, shuffled (answers the calls of a connection in any order), places
-(serves two connections at a time). Methods: echo, big ("KEY SIZE": argument(KEY, SIZE)), declared,
-application, drop, half, twice; note is a oneway.
+(serves two connections at a time), mux and what goes with it (see soak_mux_backend). Methods: echo,
+big ("KEY SIZE": argument(KEY, SIZE)), declared, application, drop, half, twice; note is a oneway.
 """
 
 import asyncio
 import random
-import socket
-import struct
 import sys
 
 import wire
-from soak_wire import Stream, argument
+from soak_mux_backend import MuxBackend
+from soak_wire import Stream, reset_at_close, result
 
 
 class Backend:
@@ -50,21 +49,10 @@ class Backend:
         """False ends the connection."""
         if stream.writer.is_closing():
             return False
-        method, text = message.name.split(":")[-1], message.fields.get(1, b"")
-        kind, fields = wire.REPLY, [(0, "string", text)]
-        if method == "big":
-            key, size = text.decode().split()
-            fields = [(0, "string", argument(key, int(size)))]
-        elif method == "declared":
-            fields = [(1, "struct", [(1, "string", text)])]
-        elif method == "application":
-            kind, fields = wire.EXCEPTION, [(1, "string", text), (2, "i32", 7)]
+        method, payload = result(message, protocol)
         header = b"\0" if stream.upgraded else b""
-        payload = protocol.message(kind, message.name, message.seqid, fields)
         if method == "drop":
-            linger = struct.pack("ii", 1, 0)
-            stream.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                                                              linger)
+            reset_at_close(stream.writer)
             stream.writer.close()
             return False
         if method == "half":
@@ -79,7 +67,7 @@ class Backend:
 
 
 async def main(port, words):
-    backend = Backend(words)
+    backend = (MuxBackend if "mux" in words else Backend)(words)
     server = await asyncio.start_server(backend.serve, "127.0.0.1", port, limit=1 << 20,
                                         backlog=1024, reuse_address=True)
     print("listening", flush=True)

@@ -3,13 +3,12 @@
 import asyncio
 import collections
 import random
-import socket
 import struct
 import time
 
 import wire
 from soak_stage import AGAIN
-from soak_wire import BLOCK, PROTOCOLS, Stream, argument
+from soak_wire import BLOCK, PROTOCOLS, Stream, argument, reset_at_close
 
 # A call that takes longer has got stuck somewhere.
 PATIENCE = 60
@@ -48,7 +47,7 @@ class Call:
         # What is held whole, there and back, may be sent again.
         self.again = service.again and method in AGAIN and size < 60_000
         self.breaks = None
-        if method in BAD_METHODS and service.name == "muxed":
+        if method in BAD_METHODS and service.shared:
             # It breaks a connection that has other calls.
             self.breaks = [self.start, float("inf")]
             service.deaths.append(self.breaks)
@@ -56,6 +55,28 @@ class Call:
     def end(self):
         if self.breaks:
             self.breaks[1] = time.monotonic()
+
+
+class WarmUp:
+    """Calls everything once by every way, so that the router has what it keeps of each name."""
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    async def run(self):
+        count = 2 * self.stage.router.config["workers"]
+        await asyncio.gather(*[self.call_all(port) for port in self.stage.router.ports
+                               for _ in range(count)])
+
+    async def call_all(self, port):
+        stream = Stream(*await asyncio.open_connection("127.0.0.1", port), False)
+        for seqid, name in enumerate(self.stage.services):
+            stream.send(wire.Binary.message(wire.CALL, f"{name}:echo", seqid,
+                                            [(1, "string", "warm")]))
+            reply, _ = await asyncio.wait_for(stream.receive(wire.Binary), PATIENCE)
+            if (reply.seqid, reply.kind, reply.fields) != (seqid, wire.REPLY, {0: b"warm"}):
+                raise wire.Malformed(f"{name}, before any fault: {reply}")
+        await stream.close()
 
 
 class Caller:
@@ -70,7 +91,7 @@ class Caller:
         while not stopped.is_set():
             protocol = PROTOCOLS[self.chance.choice(list(PROTOCOLS))]
             buffered, upgrade = self.chance.random() < 0.3, self.chance.random() < 0.4
-            port = self.chance.choice(self.stage.router.ports)
+            port = self.chance.choice(self.stage.thrift_ports)
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
             except OSError as failure:
@@ -97,9 +118,9 @@ class Caller:
         names = [name for name, service in self.stage.services.items()
                  if not service.protocols or protocol in map(PROTOCOLS.get, service.protocols)]
         service = self.stage.services[self.chance.choice(names)]
-        apache = service.name == "userService"
-        method = "echo" if apache else self.chance.choice(METHODS)
-        if not apache and self.chance.random() < 0.01:
+        method = "echo" if service.protocols else self.chance.choice(METHODS)
+        # Where a bad one explains the loss of others they are few, or it would explain all.
+        if service.bad and self.chance.random() < (0.002 if service.shared else 0.01):
             method = self.chance.choice(BAD_METHODS)
         size = int(self.chance.paretovariate(0.7) * 20)
         if self.chance.random() < self.rare:
@@ -176,7 +197,8 @@ class Caller:
             self.tally.counts["refused by a bad backend"] += 1
             return
         why = call.service.explains(step, text, call.start, time.monotonic(), call.again)
-        if why is None and self.tally.short and (step == "closed" or "maxBufferedBytes" in text):
+        refused = step in ("closed", "nack") or "maxBufferedBytes" in text
+        if why is None and self.tally.short and refused:
             why = "no memory"
         if why is None:
             self.tally.fault("unexplained", f"{call.service.name}:{call.method}: {text}")
@@ -187,6 +209,8 @@ class Caller:
 class Nuisance:
     """A client that is a fault: it vanishes, sends rubbish or halves, reads slowly or never."""
 
+    ways = ["half", "half", "silent", "rubbish", "slow", "never"]
+
     def __init__(self, stage, chance):
         self.stage, self.chance = stage, chance
 
@@ -195,18 +219,19 @@ class Nuisance:
         payload = kind.message(wire.CALL, "plain:echo", 1, [(1, "string", argument("no", size))])
         return payload if self.chance.random() < 0.3 else wire.frame(payload)
 
+    def ports(self):
+        return self.stage.thrift_ports
+
     async def run(self):
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.chance.choice(self.stage.router.ports))
+        reader, writer = await asyncio.open_connection("127.0.0.1",
+                                                       self.chance.choice(self.ports()))
         try:
-            await getattr(self, self.chance.choice(
-                ["half", "half", "silent", "rubbish", "slow", "never"]))(reader, writer)
+            await getattr(self, self.chance.choice(self.ways))(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             if self.chance.random() < 0.5:
-                writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_at_close(writer)
             writer.transport.abort()
 
     async def half(self, _, writer):

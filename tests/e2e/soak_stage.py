@@ -48,11 +48,14 @@ class Service:
     """Some backends behind one name, and the times at which one died or none could serve."""
 
     def __init__(self, name, words=(), count=3, faults=(), protocols=None, largest=3_000_000,
-                 timed=False, again=False):
-        """`timed`: its calls may take TIME; `again`: a call that was written is sent again."""
+                 timed=False, again=False, bad=True, others=()):
+        """`timed`: its calls may take TIME; `again`: a call that was written is sent again; `bad`:
+        bad methods may be called; `others`: the words of each further backend."""
         self.name, self.faults, self.protocols, self.largest = name, faults, protocols, largest
-        self.timed, self.again = timed, again
-        self.backends = [Backend(words) for _ in range(count)]
+        self.timed, self.again, self.bad = timed, again, bad
+        self.backends = [Backend(words) for _ in range(count)] + [Backend(more) for more in others]
+        # Calls of many clients are on one connection; who breaks it breaks them all.
+        self.shared = any({"mux", "shuffled"} & set(backend.words) for backend in self.backends)
         self.deaths, self.away = [], []  # [begin, end] each
 
     def explains(self, step, text, start, end, again):
@@ -84,7 +87,13 @@ def services():
         Service("timed", count=2, timed=True),
         Service("total", ["ttwitter"], count=2, timed=True),
         Service("again", faults=("kill",), timed=True, again=True),
-        Service("userService", ["apache"], faults=("kill",), protocols=("binary", "old-binary")),
+        Service("userService", ["apache"], faults=("kill",), protocols=("binary", "old-binary"),
+                bad=False),
+        Service("mux", ["mux"], 2, faults=("kill", "pause"), others=[["mux", "old"]]),
+        # What these two do costs nobody a call, so nothing else is done to them.
+        Service("drains", ["mux", "drains"], bad=False),
+        Service("nacks", ["mux", "nacks"], 2, bad=False, others=[["mux"]]),
+        Service("auto", ["mux"], 2, faults=("kill",), others=[[]]),
     ]
 
 
@@ -93,9 +102,11 @@ class Stage:
         self.chance = chance
         self.services = {service.name: service for service in services()}
         pool = {"idleTimeMs": 1000}
-        self.router = Router([{
-            "protocol": "thrift", "label": "soak", "dtab": "/svc => /#/io.l5d.fs",
-            "servers": [{}, {}], "bodyIdleTimeoutMs": 5000,
+        # A machine that is busy may keep a backend from answering for long.
+        mux = {"protocol": "thriftmux", "mux": {"maxFragmentBytes": 65_536, "pingIntervalMs": 500,
+                                                "pingTimeoutMs": 20_000}}
+        both = {
+            "dtab": "/svc => /#/io.l5d.fs", "bodyIdleTimeoutMs": 5000,
             "client": {"kind": "io.l5d.static", "configs": [
                 # Faults come by the second, so what is lost for want of retries would say little.
                 {"prefix": "/", "hostConnectionPool": pool, "requeueBudget": {
@@ -104,20 +115,37 @@ class Stage:
                 {"prefix": "/#/io.l5d.fs/upgraded", "attemptTTwitterUpgrade": True},
                 {"prefix": "/#/io.l5d.fs/refusing", "attemptTTwitterUpgrade": True},
                 {"prefix": "/#/io.l5d.fs/muxed", "hostConnectionPool": {**pool, "maxInFlight": 8}},
+                # Two places in each of three servers, and a share of at least one for each worker.
                 {"prefix": "/#/io.l5d.fs/polite",
                  "hostConnectionPool": {"idleTimeMs": 0, "maxSize": 2 * workers}},
                 {"prefix": "/#/io.l5d.fs/timed", "requestAttemptTimeoutMs": int(TIME * 1000)},
                 {"prefix": "/#/io.l5d.fs/total", "attemptTTwitterUpgrade": True},
                 {"prefix": "/#/io.l5d.fs/again", "requestAttemptTimeoutMs": int(TIME * 1000)},
+                {"prefix": "/#/io.l5d.fs/mux", **mux},
+                {"prefix": "/#/io.l5d.fs/drains", **mux},
+                {"prefix": "/#/io.l5d.fs/nacks", **mux},
+                {"prefix": "/#/io.l5d.fs/auto", **mux, "protocol": "auto"},
             ]},
             # All of them less than bodyIdleTimeoutMs, as large replies wait behind such calls.
             "service": {"kind": "io.l5d.static", "configs": [
                 {"prefix": "/svc/total", "totalTimeoutMs": int(TIME * 1000)},
                 {"prefix": "/svc/again", "totalTimeoutMs": int(TIME * 2000),
                  "idempotentMethods": AGAIN},
-            ]}}], workers=workers, **({"maxBufferedBytes": memory} if memory else {}))
-        # Two places in each of three servers, and a share of at least one for each worker.
+            ]}}
+        self.router = Router([
+            {"protocol": "thrift", "label": "soak", "servers": [{}, {}], **both},
+            {"protocol": "thriftmux", "label": "soak-mux",
+             "servers": [{}, {"mux": {"maxFragmentBytes": 16_384}}], **both},
+        ], workers=workers, **({"maxBufferedBytes": memory} if memory else {}))
         self.reloads = 0
+
+    @property
+    def thrift_ports(self):
+        return self.router.ports[:2]
+
+    @property
+    def mux_ports(self):
+        return self.router.ports[2:]
 
     def start(self):
         for service in self.services.values():
@@ -203,10 +231,10 @@ class Stage:
     async def reload(self, good):
         """SIGHUP with a file that changes something, or that is wrong."""
         if good:
-            main = self.config["routers"][0]
-            main["bindingTimeoutMs"] = self.chance.randint(5000, 10000)
-            main["client"]["configs"][0]["connectTimeoutMs"] = self.chance.randint(500, 2000)
-            main["dtab"] = f"/unused => /x{self.reloads} ; /svc => /#/io.l5d.fs"
+            for router in self.config["routers"]:
+                router["bindingTimeoutMs"] = self.chance.randint(5000, 10000)
+                router["client"]["configs"][0]["connectTimeoutMs"] = self.chance.randint(500, 2000)
+                router["dtab"] = f"/unused => /x{self.reloads} ; /svc => /#/io.l5d.fs"
             text = json.dumps(self.config)
         else:
             text = json.dumps({**self.config, "routres": []})

@@ -1,8 +1,11 @@
 """Messages over asyncio's streams, in every dialect."""
 
 import asyncio
+import io
+import socket
 import struct
 
+import mux_wire as mux
 import wire
 from fake_dialects import pattern
 
@@ -72,3 +75,31 @@ class Stream:
 
 def argument(key, size):
     return f"{key}:".encode() + BLOCK[:size]
+
+
+def result(message, protocol):
+    """The method of a call, and the reply that it is to have."""
+    method, text = message.name.split(":")[-1], message.fields.get(1, b"")
+    kind, fields = wire.REPLY, [(0, "string", text)]
+    if method == "big":
+        key, size = text.decode().split()
+        fields = [(0, "string", argument(key, int(size)))]
+    elif method == "declared":
+        fields = [(1, "struct", [(1, "string", text)])]
+    elif method == "application":
+        kind, fields = wire.EXCEPTION, [(1, "string", text), (2, "i32", 7)]
+    return method, protocol.message(kind, message.name, message.seqid, fields)
+
+
+def reset_at_close(writer):
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                               struct.pack("ii", 1, 0))
+
+
+async def receive_frame(reader):
+    """The next frame of a mux session; asyncio.IncompleteReadError or OSError at the end."""
+    head = await reader.readexactly(4)
+    size = struct.unpack(">I", head)[0]
+    if size > mux.MAX_FRAME:
+        raise wire.Malformed(f"a mux message of {size} bytes")
+    return mux.read_frame(io.BytesIO(head + await reader.readexactly(size)).read)
