@@ -52,6 +52,9 @@ class Call:
             self.breaks = [self.start, float("inf")]
             service.deaths.append(self.breaks)
 
+    def reply_size(self):
+        return len(self.expected[1].get(0, b""))
+
     def end(self):
         if self.breaks:
             self.breaks[1] = time.monotonic()
@@ -184,11 +187,16 @@ class Caller:
         for _, call in waiting:
             call.end()
         first = waiting[0][1]
-        large = len(first.expected[1].get(0, b"")) > 30_000
+        if isinstance(failure, OSError):
+            # A write failed, and replies that were there went with it: which of them had broken off
+            # is not known. The largest is the likeliest.
+            first = max((call for _, call in waiting), key=Call.reply_size)
+        large = first.reply_size() > 30_000
         if first.method == "half" and large:
             self.tally.counts["refused by a bad backend"] += 1
         else:
-            self.lost(first, "closed", repr(failure))
+            behind = [f"{call.service.name}:{call.method}" for _, call in waiting if call != first]
+            self.lost(first, "closed", f"{failure!r}, with {behind}")
         # Those behind it were lost with it.
         self.tally.counts["lost behind it"] += len(waiting) - 1
 
