@@ -142,6 +142,7 @@ void Worker::Start(const Setup& setup) {
 }
 
 void Worker::Tidy() {
+  for (const auto& [id, served] : servers_) served.server->Tidy();
   const size_t freed = base::Block::FreeSpare();
   const uint32_t now = connections();
   const bool fewer = now + kManyConnections <= most_connections_;

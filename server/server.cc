@@ -180,10 +180,19 @@ void Server::CloseAll() {
 }
 
 std::unique_ptr<call::Call> Server::TakeCall() {
-  if (free_calls_.empty()) return std::make_unique<call::Call>();
+  if (free_calls_.empty()) {
+    least_free_ = 0;
+    return std::make_unique<call::Call>();
+  }
   auto call = std::move(free_calls_.back());
   free_calls_.pop_back();
+  least_free_ = std::min(least_free_, free_calls_.size());
   return call;
+}
+
+void Server::Tidy() {
+  free_calls_.resize(free_calls_.size() - least_free_ / 2);
+  least_free_ = free_calls_.size();
 }
 
 void Server::GiveBack(std::unique_ptr<call::Call> call) {

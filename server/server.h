@@ -73,6 +73,9 @@ class Server {
   bool draining() const { return draining_; }
   std::unique_ptr<call::Call> TakeCall();
   void GiveBack(std::unique_ptr<call::Call> call);
+  // Now and then: gives back half of the spare calls that nobody needed since the last time.
+  void Tidy();
+  size_t spare_calls() const { return free_calls_.size(); }
   // False when one more call would be over the bound.
   bool Admit();
   void Remove(Session* session);
@@ -106,6 +109,7 @@ class Server {
   std::unique_ptr<MuxMetrics> mux_metrics_;
   std::unordered_set<Session*> sessions_;
   std::vector<std::unique_ptr<call::Call>> free_calls_;
+  size_t least_free_ = 0;  // since the last Tidy
   uint32_t calls_ = 0;
   std::list<Session*> held_back_;
   Session* favoured_ = nullptr;  // is read although memory is short

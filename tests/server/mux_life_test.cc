@@ -420,5 +420,21 @@ TEST_F(MuxLifeTest, ALastPieceMayComeSlowly) {
   handler_.ReplyNext();
 }
 
+TEST_F(MuxLifeTest, SpareCallsOfABurstAreGivenBackInTime) {
+  Client& client = Init();
+  std::string bytes;
+  for (uint32_t tag = 2; tag < 802; tag++) bytes += Tdispatch(tag, Get());
+  Send(client, bytes);
+  while (!handler_.open.empty()) handler_.ReplyNext();
+  EXPECT_EQ(server_->spare_calls(), 800u);
+  for (int i = 0; i < 20; i++) {
+    server_->Tidy();
+    Send(client, Tdispatch(2, Get()));
+    handler_.ReplyNext();
+  }
+  EXPECT_LT(server_->spare_calls(), 8u);
+  EXPECT_GT(server_->spare_calls(), 0u) << "those that are needed stay";
+}
+
 }  // namespace
 }  // namespace trestle::server
