@@ -8,8 +8,6 @@ namespace trestle::backend {
 namespace {
 
 using mux::Type;
-using std::chrono::duration_cast;
-using std::chrono::milliseconds;
 
 // Answers are small messages, an Rinit with all its headers included.
 constexpr uint32_t kMaxAnswerBytes = 64 * 1024 + 16;
@@ -115,9 +113,8 @@ void MuxHandshake::OnBroken() {
 }
 
 void MuxHandshake::OnSilence() {
-  const auto ms = duration_cast<milliseconds>(time_);
   Refuse(base::Code::kTimeout,
-         std::string(awaited()) + " did not come within " + std::to_string(ms.count()) + " ms");
+         std::string(awaited()) + " did not come within " + base::ShowMillis(time_));
 }
 
 void MuxHandshake::Agree(base::Buffer unread, const MuxTerms& terms) {

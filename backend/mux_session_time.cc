@@ -7,16 +7,6 @@
 #include "backend/mux_session.h"
 
 namespace trestle::backend {
-namespace {
-
-using std::chrono::duration_cast;
-using std::chrono::milliseconds;
-
-std::string Within(base::Duration time) {
-  return std::to_string(duration_cast<milliseconds>(time).count()) + " ms";
-}
-
-}  // namespace
 
 void MuxSession::ArmBy(base::TimePoint at) {
   if (!dead_ && (!timer_.armed() || at < timer_.at())) timer_.ArmAt(at);
@@ -69,7 +59,7 @@ void MuxSession::CheckStall() {
   if (loop_->Now() - stalled_ < options_.body_idle_timeout) return;
   Lose(call::Step::kReply,
        base::Status(base::Code::kTimeout, Where() + " took no bytes for " +
-                                              Within(options_.body_idle_timeout) +
+                                              base::ShowMillis(options_.body_idle_timeout) +
                                               " (bodyIdleTimeoutMs)"));
 }
 
@@ -95,8 +85,8 @@ void MuxSession::CheckPing() {
   }
   metrics_.ping_timeouts->Add();
   Lose(call::Step::kReply,
-       base::Status(base::Code::kTimeout,
-                    Where() + " did not answer a ping within " + Within(options_.ping_timeout)));
+       base::Status(base::Code::kTimeout, Where() + " did not answer a ping within " +
+                                              base::ShowMillis(options_.ping_timeout)));
 }
 
 // --- calls ---
@@ -109,7 +99,7 @@ void MuxSession::CheckAttempts() {
   for (Entry* e = calls_.waiting(); e && e->since <= since; e = e->next) late.push_back(e->tag);
   if (late.empty()) return;
   const base::Status why(base::Code::kTimeout, "no reply from " + Where() + " within " +
-                                                   Within(*options_.attempt_timeout) +
+                                                   base::ShowMillis(*options_.attempt_timeout) +
                                                    " (requestAttemptTimeoutMs)");
   for (uint32_t tag : late) {
     Entry* e = dead_ ? nullptr : calls_.Find(tag);
@@ -151,10 +141,11 @@ void MuxSession::CheckBodies() {
     call::Call* call = TakeBack(c);
     owner_->OnLetGo(false);
     OnCallOver();
-    call->Fail(call::Step::kDispatch,
-               base::Status(base::Code::kTimeout,
-                            "no more of the request came from its client for " +
-                                Within(options_.body_idle_timeout) + " (bodyIdleTimeoutMs)"));
+    call->Fail(
+        call::Step::kDispatch,
+        base::Status(base::Code::kTimeout, "no more of the request came from its client for " +
+                                               base::ShowMillis(options_.body_idle_timeout) +
+                                               " (bodyIdleTimeoutMs)"));
     if (dead_) return;
   }
 }

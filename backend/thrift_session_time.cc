@@ -7,12 +7,6 @@
 #include "backend/thrift_session.h"
 
 namespace trestle::backend {
-namespace {
-
-using std::chrono::duration_cast;
-using std::chrono::milliseconds;
-
-}  // namespace
 
 void ThriftSession::OnTimer() {
   if (dead_) return;
@@ -46,10 +40,9 @@ std::optional<base::TimePoint> ThriftSession::NextTime() {
 }
 
 base::Status ThriftSession::AttemptOver(const char* what) const {
-  auto ms = duration_cast<milliseconds>(*options_.attempt_timeout);
-  return base::Status(
-      base::Code::kTimeout,
-      what + Where() + " within " + std::to_string(ms.count()) + " ms (requestAttemptTimeoutMs)");
+  return base::Status(base::Code::kTimeout, what + Where() + " within " +
+                                                base::ShowMillis(*options_.attempt_timeout) +
+                                                " (requestAttemptTimeoutMs)");
 }
 
 // Calls stand in the order of their sending, so those whose time is over come first.
@@ -89,8 +82,8 @@ void ThriftSession::CheckBody() {
   NoteSent();
   const bool waited = AwaitsTurn() && now - begun_ >= options_.body_idle_timeout;
   if (!waited && now - moved_ < options_.body_idle_timeout) return;
-  auto ms = duration_cast<milliseconds>(options_.body_idle_timeout);
-  const std::string bound = " for " + std::to_string(ms.count()) + " ms (bodyIdleTimeoutMs)";
+  const std::string bound =
+      " for " + base::ShowMillis(options_.body_idle_timeout) + " (bodyIdleTimeoutMs)";
   if (waited) {
     return FailAll(
         base::Status(base::Code::kTimeout, "its reply waited for those before it" + bound));

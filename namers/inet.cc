@@ -50,8 +50,7 @@ class Inet::Name : public std::enable_shared_from_this<Name> {
     auto self = shared_from_this();
     if (!query_) return Ask();
     // Not asked anew: the Resolver would only join us to the lookup that hangs.
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(options_.patience).count();
-    Fail(host_ + ": no answer within " + std::to_string(ms) + " ms");
+    Fail(host_ + ": no answer within " + base::ShowMillis(options_.patience));
   }
 
   // Nobody could say: what was said last stays.

@@ -22,8 +22,8 @@ class TcpAttempt final : public Connector::Attempt {
   TcpAttempt(EventLoop* loop, const Address& to, const SocketOptions& options, Connector::Done done)
       : loop_(loop), to_(to), options_(options), done_(std::move(done)), timer_(loop, [this] {
           if (failed_at_once_) return Fail(failed_at_once_);
-          Finish(base::Status(base::Code::kTimeout,
-                              "no connection to " + to_.Show() + " within " + Waited()));
+          Finish(base::Status(base::Code::kTimeout, "no connection to " + to_.Show() + " within " +
+                                                        base::ShowMillis(timeout_)));
         }) {}
 
   ~TcpAttempt() override { Drop(); }
@@ -81,11 +81,6 @@ class TcpAttempt final : public Connector::Attempt {
     event_ = nullptr;
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
-  }
-
-  std::string Waited() const {
-    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count()) +
-           " ms";
   }
 
   EventLoop* loop_;

@@ -90,18 +90,23 @@ class Caller:
         self.chance = random.Random(seed)
         self.seed, self.calls = seed, 0
 
+    async def connect(self, port):
+        """A reader and a writer; nothing, after a while, if the router refuses."""
+        try:
+            return await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+        except OSError as failure:
+            self.tally.fault("refused", repr(failure))
+            await asyncio.sleep(0.1)
+            return None
+
     async def run(self, stopped):
         while not stopped.is_set():
             protocol = PROTOCOLS[self.chance.choice(list(PROTOCOLS))]
             buffered, upgrade = self.chance.random() < 0.3, self.chance.random() < 0.4
-            port = self.chance.choice(self.stage.thrift_ports)
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-            except OSError as failure:
-                self.tally.fault("refused", repr(failure))
-                await asyncio.sleep(0.1)
+            connection = await self.connect(self.chance.choice(self.stage.thrift_ports))
+            if not connection:
                 continue
-            stream = Stream(reader, writer, buffered)
+            stream = Stream(*connection, buffered)
             try:
                 if upgrade:
                     stream.send(protocol.message(wire.CALL, wire.UPGRADE, 0))

@@ -76,13 +76,10 @@ class MuxCaller(Caller):
 
     async def run(self, stopped):
         while not stopped.is_set():
-            port = self.chance.choice(self.stage.mux_ports)
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-            except OSError as failure:
-                self.tally.fault("refused", repr(failure))
-                await asyncio.sleep(0.1)
+            connection = await self.connect(self.chance.choice(self.stage.mux_ports))
+            if not connection:
                 continue
+            reader, writer = connection
             session = Session(reader, writer)
             await self.use(session, stopped, writer.get_extra_info("sockname")[1])
             writer.close()
