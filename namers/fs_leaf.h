@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "namers/resolved_set.h"
 #include "namers/trail.h"
 #include "naming/addr.h"
 #include "naming/inet.h"
+#include "naming/resolved_set.h"
 #include "naming/var.h"
 #include "net/event_loop.h"
 
@@ -61,7 +61,7 @@ class FsLeaf final : public naming::Source, public std::enable_shared_from_this<
   net::EventLoop* loop_;
   const std::string shown_;  // for the log
   Trail trail_;
-  ResolvedSet set_;
+  naming::ResolvedSet set_;
   net::Timer quiet_;
   Presence presence_ = Presence::kUnknown;
   std::string reason_;

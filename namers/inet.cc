@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "namers/literal.h"
+#include "naming/literal.h"
 
 namespace trestle::namers {
 
@@ -95,7 +95,7 @@ std::shared_ptr<Var<Addr>> Inet::Resolve(const std::string& host, uint16_t port)
     delete dead;
   });
   (*names_)[key] = name;
-  if (auto ip = host.empty() ? "127.0.0.1" : LiteralIp(host)) {
+  if (auto ip = host.empty() ? "127.0.0.1" : naming::LiteralIp(host)) {
     name->SetLiteral(*ip);
   } else {
     name->Ask();

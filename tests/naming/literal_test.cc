@@ -1,8 +1,8 @@
-#include "namers/literal.h"
+#include "naming/literal.h"
 
 #include <gtest/gtest.h>
 
-namespace trestle::namers {
+namespace trestle::naming {
 namespace {
 
 TEST(LiteralIp, Table) {
@@ -44,4 +44,4 @@ TEST(LiteralIp, Table) {
 }
 
 }  // namespace
-}  // namespace trestle::namers
+}  // namespace trestle::naming

@@ -1,8 +1,8 @@
-#include "namers/literal.h"
+#include "naming/literal.h"
 
 #include <arpa/inet.h>
 
-namespace trestle::namers {
+namespace trestle::naming {
 
 std::optional<std::string> LiteralIp(const std::string& host) {
   // inet_aton takes anything after a space, and C strings end at a zero byte.
@@ -20,4 +20,4 @@ std::optional<std::string> LiteralIp(const std::string& host) {
   return {};
 }
 
-}  // namespace trestle::namers
+}  // namespace trestle::naming

@@ -6,11 +6,11 @@
 #include <optional>
 #include <string>
 
-namespace trestle::namers {
+namespace trestle::naming {
 
 // The address in its usual form: "127.1" is "127.0.0.1", "80" is "0.0.0.80", "[::1]" and "0:0::1"
 // are
 // "::1". nullopt if `host` is no literal.
 std::optional<std::string> LiteralIp(const std::string& host);
 
-}  // namespace trestle::namers
+}  // namespace trestle::naming

@@ -1,13 +1,10 @@
-#include "namers/resolved_set.h"
+#include "naming/resolved_set.h"
 
-#include "namers/literal.h"
+#include "naming/literal.h"
 
-namespace trestle::namers {
+namespace trestle::naming {
 
-using naming::Addr;
-using naming::Endpoint;
-
-ResolvedSet::ResolvedSet(naming::InetResolver* inet, std::function<void()> changed)
+ResolvedSet::ResolvedSet(InetResolver* inet, std::function<void()> changed)
     : inet_(inet), changed_(std::move(changed)) {}
 
 void ResolvedSet::Set(std::vector<Endpoint> endpoints) {
@@ -57,4 +54,4 @@ Addr ResolvedSet::Value() const {
   return cause.empty() ? Addr::Neg() : Addr::Failed(std::move(cause));
 }
 
-}  // namespace trestle::namers
+}  // namespace trestle::naming

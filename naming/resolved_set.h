@@ -16,32 +16,32 @@
 #include "naming/inet.h"
 #include "naming/var.h"
 
-namespace trestle::namers {
+namespace trestle::naming {
 
 class ResolvedSet {
  public:
-  ResolvedSet(naming::InetResolver* inet, std::function<void()> changed);
+  ResolvedSet(InetResolver* inet, std::function<void()> changed);
   ResolvedSet(const ResolvedSet&) = delete;
   ResolvedSet& operator=(const ResolvedSet&) = delete;
 
   // Replaces the endpoints; hosts that stay keep what is known of them. Does not call back.
-  void Set(std::vector<naming::Endpoint> endpoints);
+  void Set(std::vector<Endpoint> endpoints);
   // kBound as soon as one host has an address (or nothing was written); else kPending while a first
   // answer is out, kFailed with a cause if a host failed, kNeg if every host is said not to exist.
-  naming::Addr Value() const;
+  Addr Value() const;
 
  private:
   struct Host {
-    std::shared_ptr<naming::Var<naming::Addr>> addr;
-    naming::Subscription changed;
+    std::shared_ptr<Var<Addr>> addr;
+    Subscription changed;
   };
   using Key = std::pair<std::string, uint16_t>;
 
-  naming::InetResolver* inet_;
+  InetResolver* inet_;
   std::function<void()> changed_;
-  std::vector<naming::Endpoint> literal_;
-  std::vector<naming::Endpoint> named_;
+  std::vector<Endpoint> literal_;
+  std::vector<Endpoint> named_;
   std::map<Key, Host> hosts_;
 };
 
-}  // namespace trestle::namers
+}  // namespace trestle::naming
