@@ -52,8 +52,11 @@ struct ServersetEntry {
   std::map<std::string, std::string> metadata;
 };
 
-// All entries, weights of the vectors applied.
-std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes);
+// All entries, weights of the vectors applied. Into `left_out` (may be null) go the nodes that give
+// none, by name, each with the reason.
+std::vector<ServersetEntry> ParseServersetNodes(
+    const std::vector<ServersetNode>& nodes,
+    std::map<std::string, std::string>* left_out = nullptr);
 
 // Those of them that are used: alive, of that endpoint, of that shard if one is asked, and not
 // taken out by a weight of exactly -1.

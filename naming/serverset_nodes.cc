@@ -70,16 +70,20 @@ std::map<std::string, std::string> Metadata(const Json& value) {
 }
 
 // Adds `endpoint` of a member: a name more for an address that it gave already, or a new entry.
-void AddEndpoint(const Json& endpoint, std::optional<std::string> name,
-                 const ServersetEntry& member, std::vector<ServersetEntry>* entries, size_t first) {
+// Gives what is wrong with it, or null.
+const char* AddEndpoint(const Json& endpoint, std::optional<std::string> name,
+                        const ServersetEntry& member, std::vector<ServersetEntry>* entries,
+                        size_t first) {
   const Json& host = Field(endpoint, "host");
   const std::optional<int64_t> port = Integer(Field(endpoint, "port"));
-  if (!host.is_string() || !port) return;
+  if (endpoint.is_null()) return "no serviceEndpoint";
+  if (!host.is_string()) return "host is no text";
+  if (!port) return "port is no integer";
   for (size_t i = first; i < entries->size(); ++i) {
     ServersetEntry& entry = (*entries)[i];
     if (entry.host == host.get<std::string>() && entry.port == *port) {
       entry.names.push_back(std::move(name));
-      return;
+      return nullptr;
     }
   }
   ServersetEntry entry = member;
@@ -87,23 +91,28 @@ void AddEndpoint(const Json& endpoint, std::optional<std::string> name,
   entry.port = *port;
   entry.names.push_back(std::move(name));
   entries->push_back(std::move(entry));
+  return nullptr;
 }
 
-void AddMember(const ServersetNode& node, std::vector<ServersetEntry>* entries) {
+// Gives why it is no use, or null.
+const char* AddMember(const ServersetNode& node, std::vector<ServersetEntry>* entries) {
   const Json object = ParseObject(node.data);
-  if (object.is_null()) return;
+  if (object.is_null()) return "no JSON object";
   ServersetEntry member;
   member.member = node.name;
   member.status = Status(Field(object, "status"));
   member.shard = Integer(Field(object, "shard"));
   member.metadata = Metadata(Field(object, "metadata"));
   const size_t first = entries->size();
-  AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, entries, first);
+  const char* why =
+      AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, entries, first);
   const Json& more = Field(object, "additionalEndpoints");
-  if (!more.is_object()) return;
-  for (const auto& [name, endpoint] : more.items()) {
-    AddEndpoint(endpoint, name, member, entries, first);
+  if (more.is_object()) {
+    for (const auto& [name, endpoint] : more.items()) {
+      AddEndpoint(endpoint, name, member, entries, first);
+    }
   }
+  return entries->size() > first ? nullptr : why;
 }
 
 struct Selector {
@@ -151,11 +160,15 @@ Vector ParseVector(const ServersetNode& node) {
 
 }  // namespace
 
-std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes) {
+std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes,
+                                                std::map<std::string, std::string>* left_out) {
   std::vector<ServersetEntry> entries;
   std::vector<Vector> vectors;
   for (const ServersetNode& node : nodes) {
-    if (node.name.starts_with("member_")) AddMember(node, &entries);
+    if (node.name.starts_with("member_")) {
+      const char* why = AddMember(node, &entries);
+      if (why && left_out) (*left_out)[node.name] = why;
+    }
     if (!node.name.starts_with("vector_")) continue;
     Vector vector = ParseVector(node);
     // Finagle keeps the vectors in a set: equal ones count once.
