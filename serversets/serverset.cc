@@ -1,0 +1,238 @@
+#include "serversets/serverset.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace trestle::serversets {
+namespace {
+
+using naming::ServersetNode;
+using Kind = ZkSession::Kind;
+
+// How soon a znode that vanished is looked at again.
+constexpr base::Duration kLookAgain = std::chrono::milliseconds(100);
+// And one that could not be read, or that nobody else watches for.
+constexpr base::Duration kTryAgain = std::chrono::seconds(1);
+// A member is a small JSON text.
+constexpr size_t kMostMemberBytes = 64 * 1024;
+
+bool IsMember(const std::string& name) {
+  return name.starts_with("member_") || name.starts_with("vector_");
+}
+
+}  // namespace
+
+ServersetMetrics::ServersetMetrics(base::Scope* scope)
+    : sets(scope->gauge("sets")),
+      members(scope->gauge("members")),
+      left_out(scope->gauge("left_out")),
+      changes(scope->counter("changes")),
+      coalesced(scope->counter("coalesced")) {}
+
+// Whoever waits for a child.
+class Serverset::Awaited final : public naming::Source {
+ public:
+  void Tell() { NotifyAll(); }
+};
+
+Serverset::Serverset(const ServersetPlace* place, std::string path)
+    : place_(place),
+      path_(std::move(path)),
+      list_(std::make_unique<ZkSession::Watched>(
+          place->session, Kind::kChildren, path_,
+          [this](ZkAnswer answer) { OnChildren(std::move(answer)); },
+          [this] {
+            list_changed_ = true;
+            ReadSoon();
+          })),
+      again_(place->loop, [this] { ReadNow(); }) {
+  place_->metrics.sets->Add(1);
+}
+
+Serverset::~Serverset() {
+  place_->metrics.sets->Add(-1);
+  place_->metrics.members->Add(-static_cast<int64_t>(members_.size()));
+  place_->metrics.left_out->Add(-static_cast<int64_t>(left_out_.size()));
+}
+
+void Serverset::Read() {
+  list_->Read();
+  state_ = State::kUnknown;  // its users hear of it with the answer
+}
+
+// --- reading ---
+
+void Serverset::ReadSoon() {
+  if (again_.armed()) return;
+  again_.ArmAt(std::max(place_->loop->Now(), read_at_ + kCoalesce));
+}
+
+void Serverset::ReadNow() {
+  read_at_ = place_->loop->Now();
+  if (std::exchange(list_changed_, false)) list_->Read();
+  for (const std::string& name : std::exchange(changed_, {})) {
+    const auto member = members_.find(name);
+    if (member != members_.end()) member->second.watch->Read();
+  }
+}
+
+bool Serverset::reading() const { return list_->reading() || unread_ > 0; }
+
+void Serverset::OnChildren(ZkAnswer answer) {
+  const auto self = shared_from_this();  // a listener may let go of us
+  if (answer.code == ZkAnswer::Code::kNoNode) return OnMissing();
+  if (!answer.ok()) {
+    // What is known stays.
+    list_changed_ = true;
+    again_.Arm(kTryAgain);
+    return state_ == State::kThere ? void(why_ = path_ + ": " + answer.why)
+                                   : SetState(State::kFailed, path_ + ": " + answer.why);
+  }
+  const int64_t changes = answer.changes - seen_changes_;
+  if (state_ == State::kThere && !vanished_ && changes > 0) {
+    place_->metrics.changes->Add(static_cast<uint64_t>(changes));
+    place_->metrics.coalesced->Add(static_cast<uint64_t>(changes - 1));
+  }
+  seen_changes_ = answer.changes;
+  vanished_.reset();
+  TakeChildren(std::move(answer.children));
+  if (!reading()) PublishThere();
+}
+
+void Serverset::OnMissing() {
+  const base::TimePoint now = place_->loop->Now();
+  if (!vanished_ && (state_ != State::kThere || members_.empty())) return SetMissing();
+  if (!vanished_) {
+    vanished_ = now;
+    seen_changes_ = 0;
+    TakeChildren({});
+    Publish();
+  }
+  if (now < *vanished_ + place_->retention.hold) {
+    list_changed_ = true;
+    return again_.Arm(kLookAgain);
+  }
+  vanished_.reset();
+  SetMissing();
+}
+
+void Serverset::SetMissing() {
+  if (path_ == "/") {  // it has no parent to tell that it comes
+    list_changed_ = true;
+    again_.Arm(kTryAgain);
+  }
+  if (std::exchange(state_, State::kMissing) == State::kMissing) return;
+  why_.clear();
+  TakeChildren({});
+  Publish();
+  NotifyAll();
+}
+
+void Serverset::TakeChildren(std::vector<std::string> names) {
+  std::set<std::string> fresh(std::make_move_iterator(names.begin()),
+                              std::make_move_iterator(names.end()));
+  const size_t before = members_.size();
+  std::erase_if(members_, [&](const auto& member) {
+    if (fresh.contains(member.first)) return false;
+    if (!member.second.data && member.second.why.empty()) --unread_;
+    return true;
+  });
+  for (const std::string& name : fresh) {
+    if (!IsMember(name) || members_.contains(name) || members_.size() >= kMostMembers) continue;
+    Member& member = members_[name];
+    member.watch = std::make_unique<ZkSession::Watched>(
+        place_->session, Kind::kData, path_ == "/" ? "/" + name : path_ + "/" + name,
+        [this, name](ZkAnswer answer) { OnMember(name, std::move(answer)); },
+        [this, name] {
+          changed_.insert(name);
+          ReadSoon();
+        });
+    ++unread_;
+    member.watch->Read();
+  }
+  place_->metrics.members->Add(static_cast<int64_t>(members_.size()) -
+                               static_cast<int64_t>(before));
+  std::vector<std::shared_ptr<Awaited>> come;
+  for (const auto& [child, awaited] : awaited_) {
+    if (!fresh.contains(child) || children_.contains(child)) continue;
+    if (auto source = awaited.lock()) come.push_back(std::move(source));
+  }
+  children_ = std::move(fresh);
+  for (const auto& source : come) source->Tell();
+}
+
+void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
+  const auto self = shared_from_this();
+  Member& member = members_.at(name);
+  const bool first = !member.data && member.why.empty();
+  if (answer.ok() && answer.data.size() > kMostMemberBytes) {
+    answer.code = ZkAnswer::Code::kFailed;
+    answer.why = "over 64 KiB";
+  }
+  if (!first) place_->metrics.changes->Add(1);
+  if (answer.ok()) {
+    member.data = std::move(answer.data);
+    member.why.clear();
+  } else if (!member.data) {
+    member.why = answer.why;
+  }
+  if (first) --unread_;
+  if (!reading()) PublishThere();
+}
+
+// --- telling ---
+
+void Serverset::Publish() {
+  const auto self = shared_from_this();
+  const auto before = static_cast<int64_t>(left_out_.size());
+  left_out_.clear();
+  std::vector<ServersetNode> nodes;
+  for (const auto& [name, member] : members_) {
+    if (member.data) nodes.push_back({name, *member.data});
+    if (!member.data) left_out_[name] = member.why;
+  }
+  entries_ = naming::ParseServersetNodes(nodes, &left_out_);
+  place_->metrics.left_out->Add(static_cast<int64_t>(left_out_.size()) - before);
+  std::vector<std::shared_ptr<ServersetView>> views;
+  std::erase_if(views_, [&](const auto& at) {
+    if (auto view = at.second.lock()) views.push_back(std::move(view));
+    return at.second.expired();
+  });
+  for (const auto& view : views) view->Update();
+}
+
+void Serverset::PublishThere() {
+  const auto self = shared_from_this();
+  const bool come = state_ != State::kThere;
+  state_ = State::kThere;
+  why_.clear();
+  Publish();
+  if (come) NotifyAll();
+}
+
+void Serverset::SetState(State state, const std::string& why) {
+  if (std::exchange(state_, state) == state && why_ == why) return;
+  why_ = why;
+  NotifyAll();
+}
+
+std::shared_ptr<naming::Source> Serverset::Awaits(const std::string& child) {
+  std::erase_if(awaited_, [](const auto& at) { return at.second.expired(); });
+  auto source = awaited_[child].lock();
+  if (!source) awaited_[child] = source = std::make_shared<Awaited>();
+  return source;
+}
+
+std::shared_ptr<ServersetView> Serverset::View(const std::optional<std::string>& endpoint,
+                                               std::optional<int32_t> shard) {
+  auto& at = views_[{endpoint, shard}];
+  auto view = at.lock();
+  if (!view) {
+    view = std::make_shared<ServersetView>(shared_from_this(), place_, endpoint, shard);
+    at = view;
+    view->Update();
+  }
+  return view;
+}
+
+}  // namespace trestle::serversets

@@ -1,0 +1,158 @@
+// Serverset: one znode whose children may be members, read and watched for all who use its path:
+// the list of its children with one watch, and each member and vector with another.
+//
+// Changes that come fast are taken together. What was read stays while ZooKeeper is away; a child
+// that cannot be read or makes no sense is left out, with a reason, and nothing else is. A znode
+// that vanishes with its members is taken for a fault first: what it had is served on for a while.
+//
+// Lifetime: held by shared_ptr; the last pointer takes its watches along. Threading: the control
+// loop. Errors: see state().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/clock.h"
+#include "naming/inet.h"
+#include "naming/resolved_set.h"
+#include "naming/serverset.h"
+#include "naming/var.h"
+#include "net/event_loop.h"
+#include "serversets/retention.h"
+#include "serversets/zk_session.h"
+
+namespace trestle::serversets {
+
+class ServersetView;
+
+struct ServersetMetrics {
+  explicit ServersetMetrics(base::Scope* scope);
+  base::Gauge* sets;
+  base::Gauge* members;  // znodes that are members or vectors
+  base::Gauge* left_out;
+  base::Counter* changes;    // of lists and of members, as ZooKeeper counts them
+  base::Counter* coalesced;  // that were read together with another one
+};
+
+// What all sets of one namer share.
+struct ServersetPlace {
+  net::EventLoop* loop;
+  naming::InetResolver* inet;
+  ZkSession* session;
+  Retention::Options retention;
+  ServersetMetrics metrics;
+};
+
+// Changes (as a Source) when the znode comes or goes.
+class Serverset final : public naming::Source, public std::enable_shared_from_this<Serverset> {
+ public:
+  enum class State {
+    kUnknown,  // not read yet
+    kMissing,  // there is no such znode. It is not watched: whoever needs it watches its parent
+    kThere,    // there, or was a moment ago
+    kFailed,   // it never could be read: see why()
+  };
+  // Changes are read at most so often.
+  static constexpr base::Duration kCoalesce = std::chrono::milliseconds(50);
+  // Further members are left out.
+  static constexpr size_t kMostMembers = 20'000;
+
+  Serverset(const ServersetPlace* place, std::string path);
+  ~Serverset() override;
+
+  // Reads it: at first, or when it is missing and its parent says that it is not.
+  void Read();
+  State state() const { return state_; }
+  const std::string& why() const { return why_; }
+  const std::string& path() const { return path_; }
+  bool HasChild(const std::string& name) const { return children_.contains(name); }
+  // Changes when that child comes, or when the set goes.
+  std::shared_ptr<naming::Source> Awaits(const std::string& child);
+  // The live address of an endpoint and a shard.
+  std::shared_ptr<ServersetView> View(const std::optional<std::string>& endpoint,
+                                      std::optional<int32_t> shard);
+
+  const std::vector<naming::ServersetEntry>& entries() const { return entries_; }
+  // Children that are no use as a member, and why.
+  const std::map<std::string, std::string>& left_out() const { return left_out_; }
+  bool vanished() const { return vanished_.has_value(); }
+
+ private:
+  struct Member {
+    std::unique_ptr<ZkSession::Watched> watch;
+    std::optional<std::string> data;
+    std::string why;  // it has none
+  };
+  class Awaited;
+
+  void OnChildren(ZkAnswer answer);
+  void OnMissing();
+  void SetMissing();
+  void TakeChildren(std::vector<std::string> names);
+  void OnMember(const std::string& name, ZkAnswer answer);
+  void ReadSoon();
+  void ReadNow();
+  bool reading() const;
+  void Publish();
+  void PublishThere();
+  void SetState(State state, const std::string& why);
+
+  const ServersetPlace* place_;
+  const std::string path_;
+  std::unique_ptr<ZkSession::Watched> list_;
+  State state_ = State::kUnknown;
+  std::string why_;
+  std::set<std::string> children_;
+  std::map<std::string, Member> members_;
+  size_t unread_ = 0;              // members whose data was never read
+  std::set<std::string> changed_;  // members to be read again
+  bool list_changed_ = false;
+  int64_t seen_changes_ = 0;
+  base::TimePoint read_at_{};
+  std::optional<base::TimePoint> vanished_;
+  net::Timer again_;
+  std::vector<naming::ServersetEntry> entries_;
+  std::map<std::string, std::string> left_out_;
+  std::map<std::string, std::weak_ptr<Awaited>> awaited_;
+  std::map<std::pair<std::optional<std::string>, std::optional<int32_t>>,
+           std::weak_ptr<ServersetView>>
+      views_;
+};
+
+// The address of one endpoint and shard of a set. Changes (as a Source) when its kind does.
+class ServersetView final : public naming::Source,
+                            public std::enable_shared_from_this<ServersetView> {
+ public:
+  ServersetView(std::shared_ptr<Serverset> set, const ServersetPlace* place,
+                std::optional<std::string> endpoint, std::optional<int32_t> shard);
+  // The set changed.
+  void Update();
+  std::shared_ptr<naming::Var<naming::Addr>> addr() { return {shared_from_this(), &addr_}; }
+  const naming::Addr& value() const { return addr_.Get(); }
+  const std::optional<std::string>& endpoint() const { return endpoint_; }
+  std::optional<int32_t> shard() const { return shard_; }
+
+ private:
+  std::vector<naming::Endpoint> Picked() const;
+  naming::Addr Resolve();
+  void Publish();
+
+  const std::shared_ptr<Serverset> set_;
+  const ServersetPlace* place_;
+  const std::optional<std::string> endpoint_;
+  const std::optional<int32_t> shard_;
+  Retention retention_;
+  net::Timer again_;
+  naming::ResolvedSet resolved_;
+  std::vector<naming::Endpoint> last_good_;
+  std::string stale_;  // why last_good_ is used
+  naming::Var<naming::Addr> addr_;
+};
+
+}  // namespace trestle::serversets

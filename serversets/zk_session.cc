@@ -1,0 +1,210 @@
+#include "serversets/zk_session.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace trestle::serversets {
+namespace {
+
+constexpr base::Duration kFirstWait = std::chrono::milliseconds(500);
+constexpr base::Duration kLongestWait = std::chrono::seconds(10);
+
+}  // namespace
+
+ZkMetrics::ZkMetrics(base::Scope* scope)
+    : sessions(scope->counter("sessions")),
+      lost(scope->counter("lost_connections")),
+      reads(scope->counter("reads")),
+      connected(scope->gauge("connected")),
+      watches(scope->gauge("watches")) {}
+
+ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
+                     const ZkMetrics& metrics)
+    : loop_(loop),
+      options_(std::move(options)),
+      connect_(std::move(connect)),
+      metrics_(metrics),
+      lost_since_(loop->Now()),
+      why_("not connected yet"),
+      retry_(loop, [this] { Connect(); }),
+      patience_(loop, [this] { Replace("no connection"); }) {
+  Connect();
+}
+
+ZkSession::~ZkSession() { Drop(); }
+
+// --- clients ---
+
+void ZkSession::Connect() {
+  patience_.Arm(options_.patience);
+  client_ = connect_(this);
+}
+
+// With the client go its watches and all that was asked.
+void ZkSession::Drop() {
+  client_.reset();
+  if (connected_) metrics_.connected->Add(-1);
+  connected_ = false;
+  asked_ = 0;
+  for (auto& [key, node] : nodes_) {
+    if (node->asked_ || node->watched_) Queue(node);
+    node->asked_ = false;
+    SetWatched(node, false);
+  }
+}
+
+void ZkSession::Replace(const std::string& why) {
+  VLOG(1) << "ZooKeeper " << options_.shown << ": " << why << "; another session is begun";
+  Drop();
+  patience_.Cancel();
+  retry_.Arm(wait_);
+  wait_ = std::clamp(2 * wait_, kFirstWait, kLongestWait);
+}
+
+void ZkSession::OnState(ZkClient::State state, const std::string& why) {
+  switch (state) {
+    case ZkClient::State::kConnected:
+      why_ = why;
+      if (connected_) return;
+      LOG(INFO) << "ZooKeeper " << options_.shown << ": connected" << (why.empty() ? "" : ", ")
+                << why;
+      connected_ = true;
+      lost_since_.reset();
+      wait_ = {};
+      patience_.Cancel();
+      ++generation_;
+      metrics_.connected->Add(1);
+      Pump();
+      return NotifyAll();
+    case ZkClient::State::kConnecting:
+      return Lost(why);
+    case ZkClient::State::kOver:
+      Lost(why);
+      why_ = why;
+      return Replace(why);
+  }
+}
+
+void ZkSession::Lost(const std::string& why) {
+  if (!connected_) return;
+  LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why
+               << "; what was read last is used until it is back";
+  connected_ = false;
+  lost_since_ = loop_->Now();
+  why_ = why;
+  metrics_.connected->Add(-1);
+  metrics_.lost->Add();
+  if (watched_bytes_ > options_.max_resumed_bytes) {
+    Replace("too many watches to be taken up again");
+  } else {
+    patience_.Arm(options_.patience);
+  }
+  NotifyAll();
+}
+
+// --- znodes ---
+
+void ZkSession::OnEvent(ZkClient::Event event, const std::string& path) {
+  for (const Kind kind : {Kind::kChildren, Kind::kData}) {
+    const bool of_other = event != ZkClient::Event::kDeleted &&
+                          (event == ZkClient::Event::kChildren) != (kind == Kind::kChildren);
+    const auto at = of_other ? nodes_.end() : nodes_.find({kind, path});
+    if (at == nodes_.end() || !at->second->watched_) continue;
+    SetWatched(at->second, false);
+    auto changed = at->second->changed_;  // which may destroy it
+    changed();
+  }
+}
+
+void ZkSession::SetWatched(Watched* node, bool watched) {
+  if (node->watched_ == watched) return;
+  node->watched_ = watched;
+  metrics_.watches->Add(watched ? 1 : -1);
+  const size_t bytes = node->path().size() + 4;
+  watched_bytes_ = watched ? watched_bytes_ + bytes : watched_bytes_ - bytes;
+}
+
+void ZkSession::Queue(Watched* node) {
+  if (std::exchange(node->queued_, true)) return;
+  queue_.push_back(node);
+}
+
+void ZkSession::Pump() {
+  while (connected_ && asked_ < options_.max_asked && !queue_.empty()) {
+    Watched* node = queue_.front();
+    queue_.pop_front();
+    node->queued_ = false;
+    Ask(node);
+  }
+}
+
+void ZkSession::Ask(Watched* node) {
+  node->asked_ = true;
+  ++asked_;
+  metrics_.reads->Add();
+  auto call = [this, key = node->key_, id = node->id_](ZkAnswer answer) {
+    OnAnswer(key, id, std::move(answer));
+  };
+  if (node->key_.first == Kind::kChildren) {
+    client_->Children(node->path(), std::move(call));
+  } else {
+    client_->Data(node->path(), std::move(call));
+  }
+}
+
+void ZkSession::OnAnswer(const Key& key, uint64_t id, ZkAnswer answer) {
+  --asked_;
+  const auto at = nodes_.find(key);
+  if (at == nodes_.end()) {
+    if (answer.ok()) Unwatch(key);  // its user is gone
+  } else if (Watched* node = at->second; node->id_ == id) {
+    node->asked_ = false;
+    if (answer.code == ZkAnswer::Code::kLost) {
+      Queue(node);
+    } else {
+      SetWatched(node, answer.ok());
+      auto answered = node->answered_;  // which may destroy it
+      answered(std::move(answer));
+    }
+  }
+  Pump();
+}
+
+void ZkSession::Unwatch(const Key& key) {
+  if (!client_) return;
+  if (key.first == Kind::kChildren) {
+    client_->UnwatchChildren(key.second);
+  } else {
+    client_->UnwatchData(key.second);
+  }
+}
+
+void ZkSession::Forget(Watched* node) {
+  nodes_.erase(node->key_);
+  if (node->queued_) std::erase(queue_, node);
+  if (!node->watched_) return;
+  SetWatched(node, false);
+  Unwatch(node->key_);
+}
+
+ZkSession::Watched::Watched(ZkSession* session, Kind kind, std::string path,
+                            std::function<void(ZkAnswer)> answered, std::function<void()> changed)
+    : session_(session),
+      key_(kind, std::move(path)),
+      id_(++session->last_id_),
+      answered_(std::move(answered)),
+      changed_(std::move(changed)) {
+  session_->nodes_[key_] = this;
+}
+
+ZkSession::Watched::~Watched() { session_->Forget(this); }
+
+void ZkSession::Watched::Read() {
+  if (reading()) return;
+  session_->Queue(this);
+  session_->Pump();
+}
+
+}  // namespace trestle::serversets

@@ -1,0 +1,270 @@
+#include "serversets/zookeeper.h"
+
+#include <glog/logging.h>
+#include <zookeeper/zookeeper.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace trestle::serversets {
+namespace {
+
+using Code = ZkAnswer::Code;
+
+// What the library's threads hold. The loop is null once the client is gone.
+struct Shared {
+  std::mutex mutex;
+  net::EventLoop* loop = nullptr;
+  zhandle_t* handle = nullptr;
+  // On the loop only.
+  ZkClient::Owner* owner = nullptr;
+
+  void Post(std::function<void()> work) {
+    std::lock_guard lock(mutex);
+    if (loop) loop->Post(std::move(work));
+  }
+};
+using SharedPtr = std::shared_ptr<Shared>;
+
+// A question that is out; freed by its answer, which the library always gives.
+struct Question {
+  SharedPtr shared;
+  ZkClient::Call call;
+};
+
+Code CodeOf(int rc) {
+  switch (rc) {
+    case ZOK:
+      return Code::kOk;
+    case ZNONODE:
+      return Code::kNoNode;
+    case ZNODEEXISTS:
+      return Code::kNodeExists;
+    case ZNOAUTH:
+      return Code::kDenied;
+    case ZCONNECTIONLOSS:
+    case ZOPERATIONTIMEOUT:
+    case ZSESSIONEXPIRED:
+    case ZSESSIONMOVED:
+    case ZINVALIDSTATE:
+    case ZCLOSING:
+      return Code::kLost;
+    default:
+      return Code::kFailed;
+  }
+}
+
+ZkAnswer AnswerOf(int rc) {
+  ZkAnswer answer;
+  answer.code = CodeOf(rc);
+  if (rc != ZOK) answer.why = zerror(rc);
+  return answer;
+}
+
+void Answer(const void* data, ZkAnswer answer) {
+  std::unique_ptr<const Question> question(static_cast<const Question*>(data));
+  const SharedPtr shared = question->shared;
+  shared->Post([shared, call = question->call, answer = std::move(answer)]() mutable {
+    if (shared->owner) call(std::move(answer));
+  });
+}
+
+// --- called by the library, on its threads ---
+
+void OnChildren(int rc, const String_vector* names, const Stat* stat, const void* data) {
+  ZkAnswer answer = AnswerOf(rc);
+  for (int32_t i = 0; rc == ZOK && i < names->count; i++) {
+    answer.children.emplace_back(names->data[i]);
+  }
+  if (rc == ZOK && stat) answer.changes = stat->cversion;
+  Answer(data, std::move(answer));
+}
+
+void OnData(int rc, const char* value, int size, const Stat*, const void* data) {
+  ZkAnswer answer = AnswerOf(rc);
+  if (rc == ZOK && size > 0) answer.data.assign(value, static_cast<size_t>(size));
+  Answer(data, std::move(answer));
+}
+
+void OnCreated(int rc, const char* path, const void* data) {
+  ZkAnswer answer = AnswerOf(rc);
+  if (rc == ZOK && path) answer.data = path;
+  Answer(data, std::move(answer));
+}
+
+void OnDone(int rc, const void* data) { Answer(data, AnswerOf(rc)); }
+void OnUnwatched(int, const void*) {}
+
+void TellState(const SharedPtr& shared, ZkClient::State state, const std::string& why) {
+  shared->Post([shared, state, why] {
+    if (shared->owner) shared->owner->OnState(state, why);
+  });
+}
+
+void OnSession(const SharedPtr& shared, int state) {
+  using State = ZkClient::State;
+  if (state == ZOO_CONNECTED_STATE) return TellState(shared, State::kConnected, "");
+  if (state == ZOO_READONLY_STATE) return TellState(shared, State::kConnected, "read-only");
+  if (state == ZOO_EXPIRED_SESSION_STATE) {
+    return TellState(shared, State::kOver, "the session expired");
+  }
+  if (state == ZOO_AUTH_FAILED_STATE) {
+    return TellState(shared, State::kOver, "the authentication failed");
+  }
+  TellState(shared, State::kConnecting, "the connection was lost");
+}
+
+void OnWatch(zhandle_t* handle, int type, int state, const char* path, void* context) {
+  const SharedPtr& shared = *static_cast<SharedPtr*>(context);
+  if (type == ZOO_SESSION_EVENT) {
+    {
+      std::lock_guard lock(shared->mutex);
+      // It may come before the handle is known to who asked for it.
+      if (!shared->handle) shared->handle = handle;
+    }
+    return OnSession(shared, state);
+  }
+  ZkClient::Event event;
+  if (type == ZOO_CHILD_EVENT) {
+    event = ZkClient::Event::kChildren;
+  } else if (type == ZOO_CHANGED_EVENT) {
+    event = ZkClient::Event::kData;
+  } else if (type == ZOO_DELETED_EVENT) {
+    event = ZkClient::Event::kDeleted;
+  } else {
+    return;
+  }
+  shared->Post([shared, event, where = std::string(path)] {
+    if (shared->owner) shared->owner->OnEvent(event, where);
+  });
+}
+
+void Log(const char* text) { VLOG(1) << "zookeeper: " << text; }
+
+// --- on threads of their own ---
+
+void Close(zhandle_t* handle) {
+  auto* context = static_cast<SharedPtr*>(const_cast<void*>(zoo_get_context(handle)));
+  zookeeper_close(handle);  // every question has its answer then
+  delete context;
+}
+
+void Open(const ZkCluster& cluster, const SharedPtr& shared) {
+  const auto timeout =
+      std::chrono::duration_cast<std::chrono::milliseconds>(cluster.session_timeout).count();
+  const int flags = ZOO_NO_LOG_CLIENTENV | (cluster.read_only ? ZOO_READONLY : 0);
+  auto* context = new SharedPtr(shared);
+  zhandle_t* handle = zookeeper_init2(cluster.hosts.c_str(), OnWatch, static_cast<int>(timeout),
+                                      nullptr, context, flags, Log);
+  if (!handle) {
+    const std::string why = std::strerror(errno);
+    delete context;
+    return TellState(shared, ZkClient::State::kOver, cluster.hosts + ": " + why);
+  }
+  if (!cluster.auth_scheme.empty()) {
+    zoo_add_auth(handle, cluster.auth_scheme.c_str(), cluster.auth.data(),
+                 static_cast<int>(cluster.auth.size()), OnUnwatched, nullptr);
+  }
+  std::unique_lock lock(shared->mutex);
+  if (shared->loop) {
+    shared->handle = handle;
+  } else {  // nobody wants it any more
+    shared->handle = nullptr;
+    lock.unlock();
+    Close(handle);
+  }
+}
+
+class ZooKeeper final : public ZkClient {
+ public:
+  ZooKeeper(net::EventLoop* loop, const ZkCluster& cluster, Owner* owner)
+      : shared_(std::make_shared<Shared>()) {
+    shared_->loop = loop;
+    shared_->owner = owner;
+    std::thread([cluster, shared = shared_, opened = opened_] {
+      Open(cluster, shared);
+      std::lock_guard lock(shared->mutex);
+      *opened = true;
+    }).detach();
+  }
+  ~ZooKeeper() override {
+    shared_->owner = nullptr;
+    std::lock_guard lock(shared_->mutex);
+    shared_->loop = nullptr;
+    // Else the thread that opens it closes it.
+    if (*opened_ && shared_->handle) std::thread(Close, shared_->handle).detach();
+  }
+
+  void Children(const std::string& path, Call call) override {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    Sent(zoo_aget_children2(handle(), path.c_str(), 1, OnChildren, question), question);
+  }
+  void Data(const std::string& path, Call call) override {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    Sent(zoo_aget(handle(), path.c_str(), 1, OnData, question), question);
+  }
+  void UnwatchChildren(const std::string& path) override { Unwatch(path, ZWATCHTYPE_CHILD); }
+  void UnwatchData(const std::string& path) override { Unwatch(path, ZWATCHTYPE_DATA); }
+  void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    const int kind = numbered ? ZOO_EPHEMERAL_SEQUENTIAL : ZOO_PERSISTENT;
+    Sent(zoo_acreate2(handle(), path.c_str(), data.data(), static_cast<int>(data.size()),
+                      &ZOO_OPEN_ACL_UNSAFE, kind, OnCreatedWithStat, question),
+         question);
+  }
+  void Delete(const std::string& path, Call call) override {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    Sent(zoo_adelete(handle(), path.c_str(), -1, OnDone, question), question);
+  }
+  int64_t session() const override {
+    zhandle_t* at = handle();
+    return at ? zoo_client_id(at)->client_id : 0;
+  }
+
+ private:
+  static void OnCreatedWithStat(int rc, const char* path, const Stat*, const void* data) {
+    OnCreated(rc, path, data);
+  }
+  zhandle_t* handle() const {
+    std::lock_guard lock(shared_->mutex);
+    return shared_->handle;
+  }
+  // Null before the session was ever connected: told later, as all answers are.
+  Question* Ask(Call call) {
+    if (handle()) return new Question{shared_, std::move(call)};
+    shared_->Post([shared = shared_, call = std::move(call)] {
+      if (shared->owner) call(AnswerOf(ZINVALIDSTATE));
+    });
+    return nullptr;
+  }
+  void Sent(int rc, Question* question) {
+    if (rc != ZOK) Answer(question, AnswerOf(rc));
+  }
+  void Unwatch(const std::string& path, ZooWatcherType type) {
+    // Of the library: it calls `done` as a function, whatever its header says; and where the watch
+    // is to go at the client alone, it takes the data for something of its own.
+    constexpr int kAtServer = 0;
+    auto* done = reinterpret_cast<void_completion_t*>(&OnUnwatched);
+    zhandle_t* at = handle();
+    if (at) zoo_aremove_all_watches(at, path.c_str(), type, kAtServer, done, nullptr);
+  }
+
+  SharedPtr shared_;
+  std::shared_ptr<bool> opened_ = std::make_shared<bool>(false);  // under the mutex
+};
+
+}  // namespace
+
+std::unique_ptr<ZkClient> ConnectZooKeeper(net::EventLoop* loop, const ZkCluster& cluster,
+                                           ZkClient::Owner* owner) {
+  return std::make_unique<ZooKeeper>(loop, cluster, owner);
+}
+
+}  // namespace trestle::serversets

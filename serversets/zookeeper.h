@@ -1,0 +1,20 @@
+// The ZkClient over ZooKeeper's C library, which has threads of its own: what they say is posted to
+// the control loop. Starting a session looks hosts up, and ending one may wait for the server; both
+// are done on threads that nobody waits for.
+//
+// Lifetime: the loop must outlive the client; threads of a client that is gone may go on for some
+// seconds, and touch nothing of ours but what they hold themselves. Threading: the control loop.
+// Errors: see ZkClient.
+#pragma once
+
+#include <memory>
+
+#include "net/event_loop.h"
+#include "serversets/zk_client.h"
+
+namespace trestle::serversets {
+
+std::unique_ptr<ZkClient> ConnectZooKeeper(net::EventLoop* loop, const ZkCluster& cluster,
+                                           ZkClient::Owner* owner);
+
+}  // namespace trestle::serversets

@@ -1,0 +1,212 @@
+// FakeZk: a ZooKeeper in memory, with as many clients as are made, for tests that decide when a
+// connection is lost, a session expires, and answers come.
+//
+// Lifetime: outlives its clients. Threading: one loop. Errors: those of ZkAnswer.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/event_loop.h"
+#include "serversets/zk_client.h"
+
+namespace trestle::serversets {
+
+class FakeZk {
+ public:
+  explicit FakeZk(net::EventLoop* loop) : loop_(loop) {}
+
+  ZkConnect connect();
+
+  // --- what somebody writes ---
+  void Put(const std::string& path, const std::string& data = "") {
+    for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+      Make(path.substr(0, at), "");
+    }
+    if (Make(path, data)) return;
+    nodes_[path] = data;
+    Fire(data_watches_, path, ZkClient::Event::kData);
+  }
+  void Remove(const std::string& path) {
+    nodes_.erase(path);
+    Fire(data_watches_, path, ZkClient::Event::kDeleted);
+    Fire(child_watches_, path, ZkClient::Event::kDeleted);
+    Changed(Parent(path));
+  }
+  // The children of a path, then itself.
+  void RemoveAll(const std::string& path) {
+    for (const std::string& child : Children(path)) Remove(path + "/" + child);
+    Remove(path);
+  }
+
+  // --- what happens ---
+  void Lose();
+  void Return();
+  // The session is over, and with it its watches.
+  void Expire();
+  size_t watches() const { return child_watches_.size() + data_watches_.size(); }
+
+  bool up = true;
+  bool silent = false;  // questions are kept, and answered by Answer()
+  void Answer() {
+    silent = false;
+    for (auto& answer : std::exchange(kept_, {})) answer();
+  }
+  std::set<std::string> denied;
+  int made = 0;
+  int reads = 0;
+  size_t most_asked = 0;
+
+ private:
+  class Client;
+  using Watches = std::set<std::string>;
+
+  static std::string Parent(const std::string& path) {
+    const size_t at = path.rfind('/');
+    return at == 0 ? "/" : path.substr(0, at);
+  }
+  std::vector<std::string> Children(const std::string& path) const {
+    const std::string prefix = path == "/" ? "/" : path + "/";
+    std::vector<std::string> names;
+    for (const auto& [node, data] : nodes_) {
+      if (node.size() > prefix.size() && node.starts_with(prefix) &&
+          node.find('/', prefix.size()) == std::string::npos) {
+        names.push_back(node.substr(prefix.size()));
+      }
+    }
+    return names;
+  }
+  bool Make(const std::string& path, const std::string& data) {
+    if (!nodes_.insert({path, data}).second) return false;
+    Changed(Parent(path));
+    return true;
+  }
+  void Changed(const std::string& parent) {
+    changes_[parent]++;
+    Fire(child_watches_, parent, ZkClient::Event::kChildren);
+  }
+  void Fire(Watches& watches, const std::string& path, ZkClient::Event event);
+  bool Exists(const std::string& path) const { return path == "/" || nodes_.contains(path); }
+
+  net::EventLoop* loop_;
+  std::map<std::string, std::string> nodes_;
+  std::map<std::string, int64_t> changes_;
+  Watches child_watches_, data_watches_;
+  std::vector<std::function<void()>> kept_;
+
+ public:
+  std::vector<Client*> clients;
+};
+
+class FakeZk::Client final : public ZkClient {
+ public:
+  Client(FakeZk* zk, Owner* owner) : zk_(zk), owner_(owner) {}
+  ~Client() override { std::erase(zk_->clients, this); }
+
+  void Say(State state, const std::string& why = "") {
+    Post([this, state, why] { owner_->OnState(state, why); });
+  }
+  void Tell(Event event, const std::string& path) {
+    Post([this, event, path] { owner_->OnEvent(event, path); });
+  }
+  void Children(const std::string& path, Call call) override {
+    Ask(std::move(call), path, [this, path] {
+      ZkAnswer answer;
+      answer.children = zk_->Children(path);
+      answer.changes = zk_->changes_[path];
+      zk_->child_watches_.insert(path);
+      return answer;
+    });
+  }
+  void Data(const std::string& path, Call call) override {
+    Ask(std::move(call), path, [this, path] {
+      ZkAnswer answer;
+      answer.data = zk_->nodes_[path];
+      zk_->data_watches_.insert(path);
+      return answer;
+    });
+  }
+  void UnwatchChildren(const std::string& path) override { zk_->child_watches_.erase(path); }
+  void UnwatchData(const std::string& path) override { zk_->data_watches_.erase(path); }
+  void Create(const std::string&, const std::string&, bool, Call) override {}
+  void Delete(const std::string&, Call) override {}
+  int64_t session() const override { return 1; }
+
+ private:
+  void Post(std::function<void()> work) {
+    zk_->loop_->Post([alive = std::weak_ptr<bool>(alive_), work = std::move(work)] {
+      if (alive.lock()) work();
+    });
+  }
+  void Ask(Call call, const std::string& path, std::function<ZkAnswer()> read) {
+    zk_->reads++;
+    zk_->most_asked = std::max(zk_->most_asked, ++asked_);
+    auto answer = [this, alive = std::weak_ptr<bool>(alive_), call = std::move(call), path,
+                   read = std::move(read)] {
+      if (!alive.lock()) return;
+      ZkAnswer given;
+      if (!zk_->up) {
+        given = {ZkAnswer::Code::kLost, "connection loss", {}, {}, 0};
+      } else if (zk_->denied.contains(path)) {
+        given = {ZkAnswer::Code::kDenied, "not authenticated", {}, {}, 0};
+      } else if (!zk_->Exists(path)) {
+        given = {ZkAnswer::Code::kNoNode, "no node", {}, {}, 0};
+      } else {
+        given = read();
+      }
+      Post([this, call, given] {
+        --asked_;
+        call(given);
+      });
+    };
+    if (zk_->silent) {
+      zk_->kept_.push_back(std::move(answer));
+    } else {
+      answer();
+    }
+  }
+
+  FakeZk* zk_;
+  Owner* owner_;
+  size_t asked_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+inline ZkConnect FakeZk::connect() {
+  return [this](ZkClient::Owner* owner) {
+    auto client = std::make_unique<Client>(this, owner);
+    clients.push_back(client.get());
+    made++;
+    if (up) client->Say(ZkClient::State::kConnected);
+    return client;
+  };
+}
+
+inline void FakeZk::Lose() {
+  up = false;
+  for (Client* client : clients) client->Say(ZkClient::State::kConnecting);
+}
+
+inline void FakeZk::Return() {
+  up = true;
+  for (Client* client : clients) client->Say(ZkClient::State::kConnected);
+}
+
+inline void FakeZk::Expire() {
+  child_watches_.clear();
+  data_watches_.clear();
+  for (Client* client : clients) client->Say(ZkClient::State::kOver, "the session expired");
+}
+
+inline void FakeZk::Fire(Watches& watches, const std::string& path, ZkClient::Event event) {
+  if (watches.erase(path) == 0) return;
+  for (Client* client : clients) client->Tell(event, path);
+}
+
+}  // namespace trestle::serversets

@@ -1,0 +1,345 @@
+// The namer io.l5d.serversets over a ZooKeeper in memory: names, members, and every fault of
+// ZooKeeper's that calls must not notice.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "serversets/serverset_namer.h"
+#include "tests/serversets/fake_zk.h"
+#include "tests/support/binding.h"
+
+namespace trestle::serversets {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using tests::Binding;
+
+std::string Member(const std::string& host, int port, const std::string& more = "") {
+  return R"({"serviceEndpoint":{"host":")" + host + R"(","port":)" + std::to_string(port) +
+         R"(},"additionalEndpoints":{"http":{"host":")" + host + R"(","port":)" +
+         std::to_string(port + 1) + R"(}},"status":"ALIVE")" + more + "}";
+}
+
+class ServersetTest : public testing::Test {
+ protected:
+  ServersetTest() { Start(); }
+  void TearDown() override {
+    namer_.reset();
+    Drain();
+    EXPECT_EQ(zk_.watches(), 0u) << "no watch stays behind";
+    EXPECT_EQ(table_.root()->gauge("sets")->value(), 0);
+    EXPECT_EQ(table_.root()->gauge("members")->value(), 0);
+    session_.reset();
+  }
+  void Start() {
+    namer_.reset();
+    session_ =
+        std::make_unique<ZkSession>(&loop_, options_, zk_.connect(), ZkMetrics(table_.root()));
+    namer_ = std::make_unique<ServersetNamer>(ServersetPlace{
+        &loop_, &inet_, session_.get(), retention_, ServersetMetrics(table_.root())});
+    Drain();
+  }
+  void Drain() {
+    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
+    }
+  }
+  void Pass(base::Duration time) {
+    Drain();
+    clock_.Advance(time);
+    Drain();
+  }
+  void Put(const std::string& path, const std::string& data = "") {
+    zk_.Put(path, data);
+    Pass(Serverset::kCoalesce);
+  }
+  std::unique_ptr<Binding> Bind(const std::string& path) {
+    auto binding =
+        std::make_unique<Binding>(namer_.get(), *naming::Path::Parse(path), "io.l5d.serversets");
+    Drain();
+    return binding;
+  }
+  std::string Show(const std::string& path) { return Bind(path)->Show(); }
+  // Members 1 to `n` of a set, at 10.0.0.1:80 and so on.
+  void PutMembers(const std::string& set, int n) {
+    for (int i = 1; i <= n; i++) {
+      zk_.Put(set + "/member_" + std::to_string(i),
+              Member("10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250), 80));
+    }
+    Pass(Serverset::kCoalesce);
+  }
+
+  base::FakeClock clock_;
+  net::EventLoop loop_{&clock_};
+  base::MetricsTable table_;
+  tests::FakeInet inet_;
+  FakeZk zk_{&loop_};
+  ZkSession::Options options_{"zk:2181"};
+  Retention::Options retention_;
+  std::unique_ptr<ZkSession> session_;
+  std::unique_ptr<ServersetNamer> namer_;
+};
+
+TEST_F(ServersetTest, ANameIsAPathOfZnodesAndWhatIsBehindTheSetIsLeftOver) {
+  PutMembers("/discovery/users", 2);
+  EXPECT_EQ(Show("/discovery/users"),
+            "/#/io.l5d.serversets/discovery/users / = 10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+  EXPECT_EQ(Show("/discovery/users/get"),
+            "/#/io.l5d.serversets/discovery/users /get = 10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+  EXPECT_EQ(Show("/discovery/users:http/a/b"),
+            "/#/io.l5d.serversets/discovery/users:http /a/b = 10.0.0.1:81*1.0, 10.0.0.2:81*1.0");
+  EXPECT_EQ(Show("/discovery/users:nope"), "neg");
+  EXPECT_EQ(Show("/discovery"), "neg");
+  EXPECT_EQ(Show("/elsewhere/x"), "neg");
+  EXPECT_EQ(Show("/"), "neg");
+  EXPECT_EQ(Show("/discovery/a:b:c/d"), "failed: invalid job syntax: a:b:c");
+}
+
+TEST_F(ServersetTest, AShardIsOneOfTheMembers) {
+  Put("/s/member_1", Member("10.0.0.1", 80, R"(,"shard":0)"));
+  Put("/s/member_2", Member("10.0.0.2", 80, R"(,"shard":1)"));
+  EXPECT_EQ(Bind("/s#1")->Addr(), "10.0.0.2:80*1.0");
+  EXPECT_EQ(Bind("/s#2")->Show(), "neg");
+  EXPECT_EQ(Bind("/s:http#0")->Addr(), "10.0.0.1:81*1.0");
+}
+
+TEST_F(ServersetTest, MembersThatComeAndGoAreFollowed) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  Put("/s/member_7", Member("10.0.0.7", 80));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.7:80*1.0");
+  zk_.Remove("/s/member_1");
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(), "10.0.0.7:80*1.0");
+  Put("/s/member_7", R"({"serviceEndpoint":{"host":"10.0.0.8","port":80},"status":"ALIVE"})");
+  EXPECT_EQ(name->Addr(), "10.0.0.8:80*1.0") << "data that changed is read again";
+}
+
+TEST_F(ServersetTest, NamesThatLeadNowhereAreBoundWhenTheyDo) {
+  Put("/discovery");
+  auto deep = Bind("/discovery/prod/users/get");
+  EXPECT_EQ(deep->Show(), "neg");
+  const int finds = deep->finds();
+  Put("/discovery/other");
+  EXPECT_EQ(deep->finds(), finds) << "another name's znode is none of its business";
+  PutMembers("/discovery/prod/users", 1);
+  EXPECT_EQ(deep->Show(), "/#/io.l5d.serversets/discovery/prod/users /get = 10.0.0.1:80*1.0");
+  Put("/discovery/prod/users/get/member_1", Member("10.0.0.9", 80));
+  EXPECT_EQ(deep->Show(), "/#/io.l5d.serversets/discovery/prod/users/get / = 10.0.0.9:80*1.0")
+      << "the whole path comes first";
+}
+
+TEST_F(ServersetTest, ThousandsOfWrongNamesCostNoWatchAndHardlyARead) {
+  PutMembers("/discovery/users", 1);
+  auto right = Bind("/discovery/users");
+  auto first = Bind("/discovery/wrong");
+  const size_t watches = zk_.watches();
+  const int reads = zk_.reads;
+  std::vector<std::unique_ptr<Binding>> wrong;
+  for (int i = 0; i < 5000; i++) {
+    wrong.push_back(Bind("/discovery/no" + std::to_string(i) + "/get"));
+    EXPECT_EQ(wrong.back()->Show(), "neg");
+  }
+  EXPECT_EQ(zk_.watches(), watches);
+  EXPECT_EQ(zk_.reads, reads);
+  PutMembers("/discovery/no77", 1);
+  EXPECT_EQ(wrong[77]->Addr(), "10.0.0.1:80*1.0");
+  EXPECT_EQ(wrong[78]->Show(), "neg");
+}
+
+TEST_F(ServersetTest, AllNamesOfASetShareItsWatches) {
+  PutMembers("/s", 3);
+  auto a = Bind("/s"), b = Bind("/s:http"), c = Bind("/s/x"), d = Bind("/s/y/z");
+  EXPECT_EQ(zk_.watches(), 4u) << "of the list, and of each member";
+  EXPECT_EQ(a->var(), c->var());
+}
+
+TEST_F(ServersetTest, WhatMakesNoSenseIsLeftOutAloneWithItsReason) {
+  PutMembers("/s", 1);
+  Put("/s/member_2", "{not json");
+  Put("/s/member_3", R"({"serviceEndpoint":{"host":"h"},"status":"ALIVE"})");
+  Put("/s/member_4", std::string(70'000, ' '));
+  Put("/s/lock", "whatever");
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  const std::map<std::string, std::string> kWhy = {{"member_2", "no JSON object"},
+                                                   {"member_3", "port is no integer"},
+                                                   {"member_4", "over 64 KiB"}};
+  EXPECT_EQ(namer_->sets().at(0)->left_out(), kWhy);
+  EXPECT_EQ(table_.root()->gauge("left_out")->value(), 3);
+}
+
+TEST_F(ServersetTest, WhenAllMembersAreJunkTheLastGoodOnesStay) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  Put("/s/member_1", "{not json");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0 (no member of /s is of use: member_1: no JSON object)");
+  Put("/s/member_1", Member("10.0.0.2", 80));
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0");
+}
+
+TEST_F(ServersetTest, MembersThatSayTheyAreDeadAreNoLongerServed) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  Put("/s/member_1", R"({"serviceEndpoint":{"host":"10.0.0.1","port":80},"status":"DEAD"})");
+  EXPECT_EQ(name->Show(), "neg");
+}
+
+TEST_F(ServersetTest, AHostThatDoesNotResolveLeavesOutOneMember) {
+  Put("/s/member_1", Member("a.example", 80));
+  Put("/s/member_2", Member("b.example", 80));
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Show(), "pending");
+  inet_.SayIps("a.example", 80, {"10.0.0.1"});
+  inet_.Say("b.example", 80, naming::Addr::Neg());
+  Drain();
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  inet_.Say("a.example", 80, naming::Addr::Neg());
+  Drain();
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0 (/s: no host of it resolves)") << "the last good ones";
+}
+
+TEST_F(ServersetTest, WithoutZooKeeperNothingThatWasKnownChanges) {
+  PutMembers("/s", 2);
+  auto name = Bind("/s");
+  const std::string before = name->Show();
+  zk_.Lose();
+  Pass(seconds(5));
+  EXPECT_EQ(name->Show(), before);
+  EXPECT_FALSE(session_->connected());
+  EXPECT_EQ(Show("/other"), "pending") << "nobody knows; a fallback must not answer";
+  zk_.Return();
+  Drain();
+  EXPECT_EQ(Show("/other"), "neg");
+  EXPECT_EQ(zk_.made, 1) << "the session went on";
+}
+
+TEST_F(ServersetTest, WithoutZooKeeperAtTheStartNamesArePendingUntilItIsThere) {
+  zk_.up = false;
+  Start();
+  zk_.Put("/s/member_1", Member("10.0.0.1", 80));
+  auto name = Bind("/s");
+  for (int i = 0; i < 300; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Show(), "pending");
+  EXPECT_GT(zk_.made, 10) << "clients are made anew, so that hosts are looked up again";
+  EXPECT_EQ(zk_.clients.size(), 1u);
+  zk_.up = true;
+  for (int i = 0; i < 25; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, AnExpiredSessionIsReplacedAndEachWatchSetOnce) {
+  PutMembers("/s", 3);
+  auto name = Bind("/s");
+  const std::string before = name->Show();
+  const size_t watches = zk_.watches();
+  for (int i = 0; i < 20; i++) {
+    const int reads = zk_.reads;
+    zk_.Expire();
+    Pass(milliseconds(1));
+    EXPECT_EQ(name->Show(), before);
+    EXPECT_EQ(zk_.reads - reads, 4) << "the list and three members, once";
+    EXPECT_EQ(zk_.watches(), watches);
+    EXPECT_EQ(zk_.clients.size(), 1u);
+  }
+  zk_.Remove("/s/member_1");
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0, 10.0.0.3:80*1.0") << "what changed is heard still";
+}
+
+TEST_F(ServersetTest, WhatChangedWhileTheSessionWasAwayIsRead) {
+  PutMembers("/s", 3);
+  auto name = Bind("/s");
+  zk_.Lose();
+  Drain();
+  zk_.Put("/s/member_9", Member("10.0.0.9", 80));
+  zk_.Remove("/s/member_1");
+  zk_.Expire();
+  zk_.up = true;
+  Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0, 10.0.0.3:80*1.0, 10.0.0.9:80*1.0");
+}
+
+TEST_F(ServersetTest, AConnectionLostWhileAReadIsOutLosesNothing) {
+  PutMembers("/s", 2);
+  zk_.silent = true;
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Show(), "pending");
+  zk_.Lose();
+  zk_.Answer();
+  Drain();
+  EXPECT_EQ(name->Show(), "pending");
+  zk_.Return();
+  Drain();
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+}
+
+TEST_F(ServersetTest, ASetThatVanishesWholeIsServedForAWhile) {
+  PutMembers("/s", 3);
+  auto name = Bind("/s");
+  zk_.RemoveAll("/s");
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(),
+            "10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.0.0.3:80*1.0 (3 that left /s are kept)");
+  Pass(seconds(5));
+  PutMembers("/s", 2);
+  Pass(milliseconds(200));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0") << "made again";
+  zk_.RemoveAll("/s");
+  for (int i = 0; i < 110; i++) Pass(milliseconds(100));
+  EXPECT_EQ(name->Show(), "neg");
+  PutMembers("/s", 1);
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, AThousandChangesASecondAreReadTwentyTimes) {
+  PutMembers("/s", 5);
+  auto name = Bind("/s");
+  const int reads = zk_.reads;
+  for (int i = 0; i < 1000; i++) {
+    const std::string path = "/s/member_x" + std::to_string(i % 7);
+    if (i / 7 % 2 == 0) {
+      zk_.Put(path, Member("10.0.1." + std::to_string(i % 7), 80));
+    } else {
+      zk_.Remove(path);
+    }
+    Pass(milliseconds(1));
+  }
+  EXPECT_LT(zk_.reads - reads, 200);
+  EXPECT_GT(table_.root()->counter("coalesced")->value(), 500u);
+}
+
+TEST_F(ServersetTest, ASetThatMayNotBeReadFailsAndIsTriedAgain) {
+  PutMembers("/s", 1);
+  zk_.denied.insert("/s");
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Show(), "failed: /s: not authenticated");
+  zk_.denied.clear();
+  Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, QuestionsGoOutSomeAtATime) {
+  PutMembers("/s", 2000);
+  auto name = Bind("/s");
+  EXPECT_EQ(name->var()->Get().endpoints.size(), 2000u);
+  EXPECT_LE(zk_.most_asked, 256u);
+}
+
+TEST_F(ServersetTest, WithTooManyWatchesTheSessionIsNotTakenUpAgain) {
+  options_.max_resumed_bytes = 100;
+  Start();
+  PutMembers("/a-long-name-of-a-set", 5);
+  auto name = Bind("/a-long-name-of-a-set");
+  const int made = zk_.made;
+  zk_.Lose();
+  Drain();
+  zk_.Return();
+  Pass(seconds(1));
+  EXPECT_EQ(zk_.made, made + 1);
+  EXPECT_EQ(zk_.watches(), 6u);
+}
+
+}  // namespace
+}  // namespace trestle::serversets
