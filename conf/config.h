@@ -49,13 +49,26 @@ struct AdminConfig {
 };
 
 // An entry of namers. The last one of the list is asked first.
+// Of a namer of kind io.l5d.serversets: a ZooKeeper cluster, and how its sets are followed.
+struct ServersetsConfig {
+  std::string hosts;  // "zk1:2181,zk2:2181/chroot"
+  Millis session_timeout{10'000};
+  std::string auth_scheme, auth;
+  bool read_only = false;     // a server without its ensemble will do
+  Millis stabilization{0};    // ours: how long a removal is held back
+  double min_retained = 0.5;  // ours: of what a set had within the hold so much stays
+  Millis retained_hold{10'000};
+  friend bool operator==(const ServersetsConfig&, const ServersetsConfig&) = default;
+};
+
 struct NamerConfig {
-  enum class Kind { kFs, kRewrite };
+  enum class Kind { kFs, kRewrite, kServersets };
   Kind kind = Kind::kFs;
   naming::Path prefix;            // with the "/#" in front: "/#/io.l5d.fs"
   Located<std::string> root_dir;  // kFs; as written: not checked here that it can be read
   Located<std::string> pattern;   // kRewrite: "/{host}/x"
   Located<std::string> name;      // kRewrite: "/svc/{host}"
+  ServersetsConfig serversets;    // kServersets
   friend bool operator==(const NamerConfig&, const NamerConfig&) = default;
 };
 

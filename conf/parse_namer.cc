@@ -5,9 +5,9 @@ namespace trestle::conf {
 namespace {
 
 const std::vector<std::string_view> kNotYet = {
-    "io.l5d.serversets", "io.l5d.zkLeader", "io.l5d.curator",      "io.l5d.consul",
-    "io.l5d.k8s",        "io.l5d.k8s.ns",   "io.l5d.k8s.external", "io.l5d.k8s.istio",
-    "io.l5d.dnssrv",     "io.l5d.marathon", "io.l5d.rancher"};
+    "io.l5d.zkLeader", "io.l5d.curator",      "io.l5d.consul",    "io.l5d.k8s",
+    "io.l5d.k8s.ns",   "io.l5d.k8s.external", "io.l5d.k8s.istio", "io.l5d.dnssrv",
+    "io.l5d.marathon", "io.l5d.rancher"};
 
 Located<std::string> NeedText(Section* section, std::string_view name) {
   if (!section->Need(name)) return {};
@@ -37,8 +37,53 @@ void ReadRewrite(Section* section, NamerConfig* namer) {
   }
 }
 
+// "host:port,host:port".
+std::string ReadHosts(Section* section) {
+  constexpr uint16_t kZkPort = 2181;
+  std::string hosts;
+  for (const Item& item : section->List("zkAddrs")) {
+    Section one(item, section->findings());
+    const Located<std::string> host = NeedText(&one, "host");
+    const uint16_t port = one.Port("port", kZkPort).value;
+    if (host.value.find_first_of(",/ ") != std::string::npos) {
+      section->findings()->Wrong(host.line, host.key, "no name of one host");
+    }
+    const bool v6 = host.value.find(':') != std::string::npos && host.value[0] != '[';
+    hosts += (hosts.empty() ? "" : ",") + (v6 ? "[" + host.value + "]" : host.value) + ":" +
+             std::to_string(port);
+    one.Done();
+  }
+  return hosts;
+}
+
+void ReadServersets(Section* section, NamerConfig* namer) {
+  ServersetsConfig& out = namer->serversets;
+  section->Need("zkAddrs");
+  out.hosts = ReadHosts(section);
+  if (out.hosts.empty()) {
+    section->findings()->Wrong(section->line(), section->KeyOf("zkAddrs"), "names no host");
+  }
+  if (const auto chroot = section->Text("chroot")) {
+    const bool bad = chroot->value.size() < 2 || chroot->value[0] != '/' ||
+                     chroot->value.back() == '/' || chroot->value.find("//") != std::string::npos;
+    if (bad) section->findings()->Wrong(chroot->line, chroot->key, "is no path like /trestle");
+    out.hosts += chroot->value;
+  }
+  out.session_timeout = section->Time("sessionTimeoutMs", 1000, out.session_timeout);
+  out.read_only = section->Flag("readOnly", false);
+  out.stabilization = section->Time("stabilizationMs", 0, out.stabilization);
+  out.min_retained = section->Real("minRetained", 0, 1, out.min_retained);
+  out.retained_hold = section->Time("minRetainedHoldMs", 0, out.retained_hold);
+  if (auto auth = section->Map("authInfo")) {
+    out.auth_scheme = NeedText(&*auth, "scheme").value;
+    out.auth = NeedText(&*auth, "auth").value;
+    auth->Done();
+  }
+}
+
 std::optional<NamerConfig> ReadNamer(Section section) {
-  const auto kind = section.Kind("kind", {"io.l5d.fs", "io.l5d.rewrite"}, kNotYet);
+  const auto kind =
+      section.Kind("kind", {"io.l5d.fs", "io.l5d.rewrite", "io.l5d.serversets"}, kNotYet);
   if (!kind) return std::nullopt;
   NamerConfig namer;
   naming::Path prefix(std::vector<std::string>{*kind});
@@ -54,6 +99,9 @@ std::optional<NamerConfig> ReadNamer(Section section) {
   if (*kind == "io.l5d.fs") {
     namer.kind = NamerConfig::Kind::kFs;
     namer.root_dir = NeedText(&section, "rootDir");
+  } else if (*kind == "io.l5d.serversets") {
+    namer.kind = NamerConfig::Kind::kServersets;
+    ReadServersets(&section, &namer);
   } else {
     namer.kind = NamerConfig::Kind::kRewrite;
     ReadRewrite(&section, &namer);

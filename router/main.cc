@@ -29,6 +29,8 @@
 #include "net/signals.h"
 #include "router/derivation.h"
 #include "router/process.h"
+#include "serversets/serverset_namer.h"
+#include "serversets/zookeeper.h"
 
 namespace trestle::router {
 namespace {
@@ -54,9 +56,15 @@ struct Dns {
   std::unique_ptr<namers::Inet> inet;
   std::unique_ptr<naming::SystemNamer> system;
 };
+// A namer's own ZooKeeper session.
+struct Cluster {
+  std::unique_ptr<base::MetricsTable> unseen;  // of `explain`
+  std::unique_ptr<serversets::ZkSession> session;
+};
 struct ConfiguredNamer {
   std::shared_ptr<Dns> dns;
   conf::NamerConfig config;
+  Cluster cluster;
   std::unique_ptr<naming::Namer> namer;
 };
 
@@ -87,6 +95,31 @@ base::Result<std::shared_ptr<Dns>> MakeDns(net::EventLoop* loop, conf::Millis re
   return dns;
 }
 
+void MakeServersets(net::EventLoop* loop, const Dns& dns, const conf::NamerConfig& config,
+                    ConfiguredNamer* out) {
+  const conf::ServersetsConfig& says = config.serversets;
+  serversets::ZkCluster cluster{says.hosts, says.session_timeout, says.auth_scheme, says.auth,
+                                says.read_only};
+  out->cluster.unseen = std::make_unique<base::MetricsTable>();
+  base::Scope* scope = out->cluster.unseen->root();
+  serversets::ZkSession::Options options;
+  options.shown = says.hosts;
+  options.patience = says.session_timeout;
+  out->cluster.session = std::make_unique<serversets::ZkSession>(
+      loop, options,
+      [loop, cluster](serversets::ZkClient::Owner* owner) {
+        return serversets::ConnectZooKeeper(loop, cluster, owner);
+      },
+      serversets::ZkMetrics(scope));
+  const serversets::ServersetPlace place{
+      loop,
+      dns.inet.get(),
+      out->cluster.session.get(),
+      {says.stabilization, says.min_retained, says.retained_hold},
+      serversets::ServersetMetrics(scope)};
+  out->namer = std::make_unique<serversets::ServersetNamer>(place);
+}
+
 base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(net::EventLoop* loop,
                                                          std::shared_ptr<Dns> dns,
                                                          const conf::NamerConfig& config) {
@@ -95,6 +128,8 @@ base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(net::EventLoop* loop,
     auto namer = naming::RewriteNamer::Make(config.pattern.value, config.name.value);
     if (!namer.ok()) return namer.status();
     made->namer = std::move(*namer);
+  } else if (config.kind == conf::NamerConfig::Kind::kServersets) {
+    MakeServersets(loop, *dns, config, made.get());
   } else {
     auto namer = namers::FsNamer::Make(loop, dns->ground->watch.get(), dns->inet.get(),
                                        config.root_dir.value);

@@ -386,5 +386,31 @@ TEST(WarningTest, ANamerPrefixWithTheMark) {
                         "this namer answers /#/#/a"));
 }
 
+TEST(GoodTest, AZooKeeperAndHowItsSetsAreFollowed) {
+  const Config config = Good(AtTop(R"(namers:
+- kind: io.l5d.serversets
+  zkAddrs: [{host: zk1}, {host: 10.0.0.2, port: 21811}, {host: "::1"}]
+- kind: io.l5d.serversets
+  prefix: /other
+  zkAddrs: [{host: zk}]
+  chroot: /trestle/x
+  sessionTimeoutMs: 5000
+  readOnly: true
+  stabilizationMs: 3000
+  minRetained: 0.25
+  minRetainedHoldMs: 20000
+  authInfo: {scheme: digest, auth: "a:b"}
+)"));
+  ASSERT_EQ(config.namers.size(), 2u);
+  EXPECT_EQ(config.namers[0].kind, NamerConfig::Kind::kServersets);
+  EXPECT_EQ(config.namers[0].prefix.Show(), "/#/io.l5d.serversets");
+  ServersetsConfig plain;
+  plain.hosts = "zk1:2181,10.0.0.2:21811,[::1]:2181";
+  EXPECT_EQ(config.namers[0].serversets, plain);
+  const ServersetsConfig all{"zk:2181/trestle/x", Millis(5000), "digest",      "a:b", true,
+                             Millis(3000),        0.25,         Millis(20'000)};
+  EXPECT_EQ(config.namers[1].serversets, all);
+}
+
 }  // namespace
 }  // namespace trestle::conf

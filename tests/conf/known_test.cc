@@ -23,10 +23,9 @@ TEST(KnownTest, ProtocolsNotYet) {
 }
 
 TEST(KnownTest, NamersNotYet) {
-  for (const std::string kind :
-       {"io.l5d.serversets", "io.l5d.zkLeader", "io.l5d.curator", "io.l5d.consul", "io.l5d.k8s",
-        "io.l5d.k8s.external", "io.l5d.k8s.ns", "io.l5d.dnssrv", "io.l5d.marathon",
-        "io.l5d.rancher", "io.l5d.k8s.istio"}) {
+  for (const std::string kind : {"io.l5d.zkLeader", "io.l5d.curator", "io.l5d.consul", "io.l5d.k8s",
+                                 "io.l5d.k8s.external", "io.l5d.k8s.ns", "io.l5d.dnssrv",
+                                 "io.l5d.marathon", "io.l5d.rancher", "io.l5d.k8s.istio"}) {
     EXPECT_THAT(ProblemsOf(AtTop("namers:\n- kind: " + kind + "\n  zkAddrs: []\n")),
                 ElementsAre(NotYet("3: namers[0].kind", kind)));
   }
