@@ -17,6 +17,7 @@ using net::HttpReply;
 using net::HttpRequest;
 
 constexpr std::chrono::minutes kMinute{1};
+constexpr std::string_view kNamerState = "/namer_state/";
 
 // As Linkerd reads a switch of a query.
 bool IsTrue(const std::optional<std::string>& value) {
@@ -97,6 +98,11 @@ void AdminServer::AddOptionalPages() {
                         delegator_->Answer(request, std::move(reply));
                       });
   }
+  if (sources_.namer_state) {
+    index_.emplace_back("GET  /namer_state/PREFIX.json", "what a namer follows; serversets only");
+    http_.HandlePrefix(std::string(kNamerState),
+                       [this](const HttpRequest& request) { return NamerPage(request); });
+  }
   if (sources_.config_json) {
     Add("/config.json", "the configuration that runs",
         [this](const HttpRequest&) { return HttpReply::Json(200, sources_.config_json()); });
@@ -131,6 +137,17 @@ HttpReply AdminServer::ServerPage() const {
   return HttpReply::Json(200, Json({{"name", options_.program},
                                     {"version", options_.version},
                                     {"uptime", uptime.count()}}));
+}
+
+HttpReply AdminServer::NamerPage(const HttpRequest& request) const {
+  if (request.method != "GET" && request.method != "HEAD") return NotAllowed("GET, HEAD");
+  std::string_view prefix = std::string_view(request.path).substr(kNamerState.size());
+  if (!prefix.ends_with(".json")) return HttpReply::Empty(404);
+  prefix.remove_suffix(5);
+  auto state = sources_.namer_state(std::string(prefix));
+  if (state) return HttpReply::Json(200, std::move(*state));
+  return HttpReply::Json(
+      404, Json({{"error", "no namer /#/" + std::string(prefix) + " that has something to show"}}));
 }
 
 HttpReply AdminServer::Index() const {

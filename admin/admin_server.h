@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,11 @@ struct AdminOptions {
 
 // The page of a function that is not given does not exist.
 struct AdminSources {
-  const base::Metrics* metrics = nullptr;    // required
-  std::function<bool()> ready;               // false while draining; none: always ready
-  Delegate delegate;                         // /delegator.json
+  const base::Metrics* metrics = nullptr;  // required
+  std::function<bool()> ready;             // false while draining; none: always ready
+  Delegate delegate;                       // /delegator.json
+  // /namer_state/PREFIX.json: JSON; none: there is no such namer, or it has none to show.
+  std::function<std::optional<std::string>(const std::string& prefix)> namer_state;
   std::function<std::string()> config_json;  // /config.json
   std::function<void()> shutdown;            // POST /admin/shutdown; must not end this at once
 };
@@ -60,6 +63,7 @@ class AdminServer {
   net::HttpReply Ready() const;
   net::HttpReply MetricsPage(const net::HttpRequest& request) const;
   net::HttpReply ServerPage() const;
+  net::HttpReply NamerPage(const net::HttpRequest& request) const;
   net::HttpReply Index() const;
   void OnMinute();
 

@@ -79,7 +79,8 @@ constexpr std::string_view kAdminPages[] = {"/",
                                             "/admin/server_info",
                                             "/admin/shutdown",
                                             "/config.json",
-                                            "/delegator.json"};
+                                            "/delegator.json",
+                                            "/namer_state/"};
 
 void CheckPages(const Config& config, Findings* findings) {
   std::map<std::string, std::string> taken;  // path to who has it

@@ -48,19 +48,26 @@ struct AdminConfig {
   friend bool operator==(const AdminConfig&, const AdminConfig&) = default;
 };
 
-// An entry of namers. The last one of the list is asked first.
-// Of a namer of kind io.l5d.serversets: a ZooKeeper cluster, and how its sets are followed.
-struct ServersetsConfig {
-  std::string hosts;  // "zk1:2181,zk2:2181/chroot"
-  Millis session_timeout{10'000};
+// Which ZooKeeper, and how to speak to it.
+struct ZkClusterConfig {
+  std::string hosts;               // "zk1:2181,zk2:2181/chroot": zkAddrs, and ours: chroot
+  Millis session_timeout{10'000};  // ours for namers
   std::string auth_scheme, auth;
-  bool read_only = false;     // a server without its ensemble will do
-  Millis stabilization{0};    // ours: how long a removal is held back
-  double min_retained = 0.5;  // ours: of what a set had within the hold so much stays
+  bool read_only = false;  // ours: a server without its ensemble will do
+  friend bool operator==(const ZkClusterConfig&, const ZkClusterConfig&) = default;
+};
+
+// Of a namer of kind io.l5d.serversets: how its sets are followed.
+struct ServersetsConfig {
+  std::vector<ZkClusterConfig> clusters;  // never empty in a Config without problems
+  Located<std::string> cache_dir;         // ours: where good sets are kept; empty: nowhere
+  Millis stabilization{0};                // ours: how long a removal is held back
+  double min_retained = 0.5;              // ours: of what a set had within the hold so much stays
   Millis retained_hold{10'000};
   friend bool operator==(const ServersetsConfig&, const ServersetsConfig&) = default;
 };
 
+// An entry of namers. The last one of the list is asked first.
 struct NamerConfig {
   enum class Kind { kFs, kRewrite, kServersets };
   Kind kind = Kind::kFs;

@@ -9,12 +9,6 @@ const std::vector<std::string_view> kNotYet = {
     "io.l5d.k8s.ns",   "io.l5d.k8s.external", "io.l5d.k8s.istio", "io.l5d.dnssrv",
     "io.l5d.marathon", "io.l5d.rancher"};
 
-Located<std::string> NeedText(Section* section, std::string_view name) {
-  if (!section->Need(name)) return {};
-  auto text = section->Text(name);
-  return text ? *std::move(text) : Located<std::string>{};
-}
-
 // What the namer itself says of a text, without the word for which of its two texts it was.
 std::string Reason(const base::Status& status) {
   const std::string& text = status.message();
@@ -37,48 +31,24 @@ void ReadRewrite(Section* section, NamerConfig* namer) {
   }
 }
 
-// "host:port,host:port".
-std::string ReadHosts(Section* section) {
-  constexpr uint16_t kZkPort = 2181;
-  std::string hosts;
-  for (const Item& item : section->List("zkAddrs")) {
-    Section one(item, section->findings());
-    const Located<std::string> host = NeedText(&one, "host");
-    const uint16_t port = one.Port("port", kZkPort).value;
-    if (host.value.find_first_of(",/ ") != std::string::npos) {
-      section->findings()->Wrong(host.line, host.key, "no name of one host");
-    }
-    const bool v6 = host.value.find(':') != std::string::npos && host.value[0] != '[';
-    hosts += (hosts.empty() ? "" : ",") + (v6 ? "[" + host.value + "]" : host.value) + ":" +
-             std::to_string(port);
-    one.Done();
-  }
-  return hosts;
-}
-
 void ReadServersets(Section* section, NamerConfig* namer) {
   ServersetsConfig& out = namer->serversets;
-  section->Need("zkAddrs");
-  out.hosts = ReadHosts(section);
-  if (out.hosts.empty()) {
-    section->findings()->Wrong(section->line(), section->KeyOf("zkAddrs"), "names no host");
+  if (section->Take("clusters")) {
+    for (const Item& item : section->List("clusters")) {
+      Section one(item, section->findings());
+      out.clusters.push_back(ReadZkCluster(&one));
+      one.Done();
+    }
+    if (out.clusters.empty()) {
+      section->findings()->Wrong(section->line(), section->KeyOf("clusters"), "names no cluster");
+    }
+  } else {
+    out.clusters.push_back(ReadZkCluster(section));
   }
-  if (const auto chroot = section->Text("chroot")) {
-    const bool bad = chroot->value.size() < 2 || chroot->value[0] != '/' ||
-                     chroot->value.back() == '/' || chroot->value.find("//") != std::string::npos;
-    if (bad) section->findings()->Wrong(chroot->line, chroot->key, "is no path like /trestle");
-    out.hosts += chroot->value;
-  }
-  out.session_timeout = section->Time("sessionTimeoutMs", 1000, out.session_timeout);
-  out.read_only = section->Flag("readOnly", false);
+  if (auto folder = section->Text("cacheDir")) out.cache_dir = *std::move(folder);
   out.stabilization = section->Time("stabilizationMs", 0, out.stabilization);
   out.min_retained = section->Real("minRetained", 0, 1, out.min_retained);
   out.retained_hold = section->Time("minRetainedHoldMs", 0, out.retained_hold);
-  if (auto auth = section->Map("authInfo")) {
-    out.auth_scheme = NeedText(&*auth, "scheme").value;
-    out.auth = NeedText(&*auth, "auth").value;
-    auth->Done();
-  }
 }
 
 std::optional<NamerConfig> ReadNamer(Section section) {

@@ -14,6 +14,12 @@ const char* NameOf(RouterProtocol protocol) {
   return "";
 }
 
+Located<std::string> NeedText(Section* section, std::string_view name) {
+  if (!section->Need(name)) return {};
+  auto text = section->Text(name);
+  return text ? *std::move(text) : Located<std::string>{};
+}
+
 void RefuseOn(RouterProtocol protocol, Section* section, std::string_view name) {
   const auto item = section->Take(name);
   if (!item) return;

@@ -26,7 +26,12 @@ ClientConfig ReadClient(std::optional<Section> section, RouterProtocol protocol)
 // parse_service.cc
 ServiceConfig ReadService(std::optional<Section> section);
 
+// parse_zookeeper.cc: zkAddrs, chroot, sessionTimeoutMs, readOnly and authInfo, wherever they stand
+ZkClusterConfig ReadZkCluster(Section* section);
+
 // parse_shared.cc: what several parts have
+// A text that must be there; line 0: it is not, and that was told.
+Located<std::string> NeedText(Section* section, std::string_view name);
 // "thrift", "thriftmux", "mux".
 const char* NameOf(RouterProtocol protocol);
 // A key that means something on routers of another protocol only: a problem, unless it is nothing.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +63,8 @@ class Namer {
   // `rest`: the path without the namer's prefix. `prefix`: the prefix, for the ids of leaves.
   // What the answer hangs on is added to `deps`, also when it is Neg.
   virtual Lookup Find(const Path& prefix, const Path& rest, Dependencies* deps) = 0;
+  // What it follows at this moment, as JSON for people; none: it has nothing to tell.
+  virtual std::optional<std::string> State() const { return std::nullopt; }
 };
 
 // The configured namers in the order in which they are asked, and the system namer.

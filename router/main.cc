@@ -1,5 +1,5 @@
-// trestle: the router's program. Reads the command line and the configuration, builds the namers
-// that the configuration names, and runs until it is told to stop.
+// trestle: the router's program. Reads the command line and the configuration, and runs until it is
+// told to stop.
 #include <fcntl.h>
 #include <glog/logging.h>
 #include <malloc.h>
@@ -19,24 +19,16 @@
 #include <vector>
 
 #include "conf/parse.h"
-#include "namers/fs_namer.h"
-#include "namers/inet.h"
 #include "naming/explain.h"
-#include "naming/rewrite_namer.h"
-#include "naming/system_namer.h"
-#include "net/file_watch.h"
-#include "net/resolver.h"
 #include "net/signals.h"
 #include "router/derivation.h"
+#include "router/main_namers.h"
 #include "router/process.h"
-#include "serversets/serverset_namer.h"
-#include "serversets/zookeeper.h"
 
 namespace trestle::router {
 namespace {
 
 constexpr int kCleanStop = 0, kFailed = 1, kBadConfig = 2;
-constexpr int kResolverThreads = 4;
 
 struct CommandLine {
   std::string config;
@@ -44,145 +36,6 @@ struct CommandLine {
   bool explain = false;
   std::string path, dtab, router;
 };
-
-// What namers stand on: files as the kernel tells of them, and DNS.
-struct Ground {
-  std::unique_ptr<net::FileWatch> watch;
-  std::unique_ptr<net::Resolver> resolver;
-};
-struct Dns {
-  std::shared_ptr<Ground> ground;
-  conf::Millis refresh{};
-  std::unique_ptr<namers::Inet> inet;
-  std::unique_ptr<naming::SystemNamer> system;
-};
-// A namer's own ZooKeeper session.
-struct Cluster {
-  std::unique_ptr<base::MetricsTable> unseen;  // of `explain`
-  std::unique_ptr<serversets::ZkSession> session;
-};
-struct ConfiguredNamer {
-  std::shared_ptr<Dns> dns;
-  conf::NamerConfig config;
-  Cluster cluster;
-  std::unique_ptr<naming::Namer> namer;
-};
-
-// Everything that turns names into addresses, as one configuration says. The next one shares what
-// it does not change; the rest goes when nothing that is bound hangs on it any more.
-struct Namers {
-  std::shared_ptr<Dns> dns;
-  std::vector<std::shared_ptr<ConfiguredNamer>> configured;
-  naming::NamerSet set;
-};
-
-base::Result<std::shared_ptr<Dns>> MakeDns(net::EventLoop* loop, conf::Millis refresh,
-                                           std::shared_ptr<Ground> ground) {
-  if (!ground) {
-    ground = std::make_shared<Ground>();
-    auto watch = net::FileWatch::Make(loop);
-    if (!watch.ok()) return watch.status();
-    ground->watch = std::move(*watch);
-    ground->resolver = std::make_unique<net::Resolver>(loop, kResolverThreads);
-  }
-  auto dns = std::make_shared<Dns>();
-  namers::Inet::Options options;
-  options.refresh = refresh;
-  dns->refresh = refresh;
-  dns->inet = std::make_unique<namers::Inet>(loop, ground->resolver.get(), options);
-  dns->system = std::make_unique<naming::SystemNamer>(dns->inet.get());
-  dns->ground = std::move(ground);
-  return dns;
-}
-
-void MakeServersets(net::EventLoop* loop, const Dns& dns, const conf::NamerConfig& config,
-                    ConfiguredNamer* out) {
-  const conf::ServersetsConfig& says = config.serversets;
-  serversets::ZkCluster cluster{says.hosts, says.session_timeout, says.auth_scheme, says.auth,
-                                says.read_only};
-  out->cluster.unseen = std::make_unique<base::MetricsTable>();
-  base::Scope* scope = out->cluster.unseen->root();
-  serversets::ZkSession::Options options;
-  options.shown = says.hosts;
-  options.patience = says.session_timeout;
-  out->cluster.session = std::make_unique<serversets::ZkSession>(
-      loop, options,
-      [loop, cluster](serversets::ZkClient::Owner* owner) {
-        return serversets::ConnectZooKeeper(loop, cluster, owner);
-      },
-      serversets::ZkMetrics(scope));
-  const serversets::ServersetPlace place{
-      loop,
-      dns.inet.get(),
-      out->cluster.session.get(),
-      {says.stabilization, says.min_retained, says.retained_hold},
-      serversets::ServersetMetrics(scope)};
-  out->namer = std::make_unique<serversets::ServersetNamer>(place);
-}
-
-base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(net::EventLoop* loop,
-                                                         std::shared_ptr<Dns> dns,
-                                                         const conf::NamerConfig& config) {
-  auto made = std::make_shared<ConfiguredNamer>();
-  if (config.kind == conf::NamerConfig::Kind::kRewrite) {
-    auto namer = naming::RewriteNamer::Make(config.pattern.value, config.name.value);
-    if (!namer.ok()) return namer.status();
-    made->namer = std::move(*namer);
-  } else if (config.kind == conf::NamerConfig::Kind::kServersets) {
-    MakeServersets(loop, *dns, config, made.get());
-  } else {
-    auto namer = namers::FsNamer::Make(loop, dns->ground->watch.get(), dns->inet.get(),
-                                       config.root_dir.value);
-    if (!namer.ok()) return namer.status();
-    made->namer = std::move(*namer);
-  }
-  made->config = config;
-  made->dns = std::move(dns);
-  return made;
-}
-
-// The one place that knows the concrete namers. Those that `before` (may be null) has in the same
-// way are shared with it. What is wrong goes into `problems`.
-std::shared_ptr<Namers> BuildNamers(net::EventLoop* loop, const conf::Config& config,
-                                    const std::string& file, const Namers* before,
-                                    std::vector<conf::Problem>* problems) {
-  auto namers = std::make_shared<Namers>();
-  if (before && before->dns->refresh == config.dns_refresh) {
-    namers->dns = before->dns;
-  } else {
-    auto dns = MakeDns(loop, config.dns_refresh, before ? before->dns->ground : nullptr);
-    if (!dns.ok()) {
-      problems->push_back({file, 0, "", dns.status().message()});
-      return namers;
-    }
-    namers->dns = std::move(*dns);
-  }
-  namers->set.system = namers->dns->system.get();
-  namers->set.old_aliases = true;
-  auto known = [&](const conf::NamerConfig& wanted) -> std::shared_ptr<ConfiguredNamer> {
-    if (!before || before->dns != namers->dns) return nullptr;
-    for (const auto& old : before->configured) {
-      if (old->config == wanted) return old;
-    }
-    return nullptr;
-  };
-  // The last one in the file is asked first.
-  for (auto it = config.namers.rbegin(); it != config.namers.rend(); ++it) {
-    std::shared_ptr<ConfiguredNamer> namer = known(*it);
-    if (!namer) {
-      auto made = MakeNamer(loop, namers->dns, *it);
-      if (!made.ok()) {
-        const auto& where = it->kind == conf::NamerConfig::Kind::kFs ? it->root_dir : it->pattern;
-        problems->push_back(where.Wrong(file, made.status().message()));
-        continue;
-      }
-      namer = std::move(*made);
-    }
-    namers->set.entries.push_back({it->prefix, namer->namer.get()});
-    namers->configured.push_back(std::move(namer));
-  }
-  return namers;
-}
 
 // Whether opening and reading it ends by itself: a pipe is waited for.
 bool IsRegular(int descriptor) {
@@ -273,17 +126,16 @@ struct Loaded {
   std::vector<conf::Problem> problems;  // in the order of their lines; any: not to be used
   std::vector<conf::Problem> warnings;
 
-  // Shared with all that it stands on.
-  std::shared_ptr<const naming::NamerSet> set() const { return {namers, &namers->set}; }
+  std::shared_ptr<const naming::NamerSet> set() const { return SetOf(namers); }
 };
 
-base::Result<Loaded> Load(net::EventLoop* loop, const std::string& file, const Namers* before) {
+base::Result<Loaded> Load(const Ground& ground, const std::string& file, const Namers* before) {
   auto text = ReadConfig(file, before != nullptr);
   if (!text.ok()) return text.status();
   const std::string shown = file == "-" ? "standard input" : file;
   conf::Parsed parsed = conf::Parse(*text, shown);
   Loaded loaded;
-  loaded.namers = BuildNamers(loop, parsed.config, shown, before, &parsed.problems);
+  loaded.namers = BuildNamers(ground, parsed.config, shown, before, &parsed.problems);
   conf::SortByLine(&parsed.problems);
   loaded.config = std::make_shared<const conf::Config>(std::move(parsed.config));
   loaded.problems = std::move(parsed.problems);
@@ -293,7 +145,7 @@ base::Result<Loaded> Load(net::EventLoop* loop, const std::string& file, const N
 
 // SIGHUP: the whole of the new configuration, or nothing of it. It runs to its end in one turn of
 // the control loop, so a second one comes after it.
-void Reload(net::EventLoop* loop, const std::string& file, Process* process,
+void Reload(const Ground& ground, const std::string& file, Process* process,
             std::shared_ptr<const Namers>* namers) {
   if (process->draining()) {
     LOG(WARNING) << "SIGHUP while draining: the configuration is not read again";
@@ -305,7 +157,7 @@ void Reload(net::EventLoop* loop, const std::string& file, Process* process,
     process->CountFailedReload();
   };
   if (file == "-") return refuse({"standard input cannot be read again"});
-  auto loaded = Load(loop, file, namers->get());
+  auto loaded = Load(ground, file, namers->get());
   if (!loaded.ok()) return refuse({loaded.status().message()});
   std::vector<std::string> errors;
   for (const conf::Problem& problem : loaded->problems) errors.push_back(problem.Show());
@@ -318,17 +170,18 @@ void Reload(net::EventLoop* loop, const std::string& file, Process* process,
   *namers = loaded->namers;
 }
 
-int Serve(net::EventLoop* loop, const std::string& file, Loaded loaded) {
+int Serve(const Ground& ground, const std::string& file, Loaded loaded) {
+  net::EventLoop* loop = ground.loop;
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);  // again when `signals` is gone: the workers still end then
   // What a burst of large frames took goes back to the system after it.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   RaiseDescriptorLimit();
-  Process process(loop, loaded.config, loaded.set(), TRESTLE_VERSION);
+  Process process(loop, ground.metrics, loaded.config, loaded.set(), TRESTLE_VERSION);
   std::shared_ptr<const Namers> namers = std::move(loaded.namers);
   net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
     if (signal != SIGHUP) return process.Drain();
-    Reload(loop, file, &process, &namers);
+    Reload(ground, file, &process, &namers);
   });
   const std::vector<base::Status> errors = process.Start();
   for (const base::Status& error : errors) LOG(ERROR) << error.message();
@@ -341,7 +194,9 @@ int Serve(net::EventLoop* loop, const std::string& file, Loaded loaded) {
 int Run(const CommandLine& line) {
   base::SystemClock clock;
   net::EventLoop loop(&clock);
-  auto loaded = Load(&loop, line.config, nullptr);
+  base::Metrics metrics;
+  const Ground ground{&loop, &metrics, metrics.NewTable()};
+  auto loaded = Load(ground, line.config, nullptr);
   if (!loaded.ok()) {
     std::cerr << loaded.status().message() << "\n";
     return kBadConfig;
@@ -357,7 +212,7 @@ int Run(const CommandLine& line) {
     return kCleanStop;
   }
   for (const conf::Problem& warning : loaded->warnings) LOG(WARNING) << warning.Show();
-  return Serve(&loop, line.config, std::move(*loaded));
+  return Serve(ground, line.config, std::move(*loaded));
 }
 
 }  // namespace

@@ -17,12 +17,14 @@ Names::BaseDtabs BaseDtabs(const Setup& setup) {
 
 }  // namespace
 
-Process::Process(net::EventLoop* loop, Config config, Namers namers, std::string version)
+Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Namers namers,
+                 std::string version)
     : loop_(loop),
       config_(config),
       started_(std::move(config)),
       version_(std::move(version)),
-      table_(metrics_.NewTable()),
+      metrics_(metrics),
+      table_(metrics->NewTable()),
       reloads_(table_->root()->Child("config")->counter("reloads")),
       failed_reloads_(table_->root()->Child("config")->counter("failed_reloads")),
       last_reload_ok_(table_->root()->Child("config")->gauge("last_reload_ok")),
@@ -116,11 +118,12 @@ base::Status Process::StartAdmin() {
     options.prometheus.push_back({page.path.value, page.prefix});
   }
   admin::AdminSources sources;
-  sources.metrics = &metrics_;
+  sources.metrics = metrics_;
   sources.ready = [this] { return !draining_; };
   sources.delegate = [this](const admin::DelegateRequest& request, admin::DelegateAnswer answer) {
     Delegate(request, std::move(answer));
   };
+  sources.namer_state = [this](const std::string& prefix) { return NamerState(prefix); };
   sources.shutdown = [this] { loop_->Post([this] { Drain(); }); };
   admin_ = std::make_unique<admin::AdminServer>(loop_, std::move(options), std::move(sources));
   base::Status status = admin_->Listen(config_->admin.ip.value, config_->admin.port.value);
@@ -140,12 +143,21 @@ void Process::Delegate(const admin::DelegateRequest& request, admin::DelegateAns
                       std::move(answer));
 }
 
+// The first one of that prefix is the one that is asked first.
+std::optional<std::string> Process::NamerState(const std::string& prefix) const {
+  const std::string shown = "/#/" + prefix;
+  for (const naming::NamerSet::Entry& entry : names_.namers()->entries) {
+    if (entry.prefix.Show() == shown) return entry.namer->State();
+  }
+  return std::nullopt;
+}
+
 void Process::StartWorkers() {
   uint32_t count = config_->workers.value_or(std::max(1u, std::thread::hardware_concurrency()));
   auto seed = static_cast<uint64_t>(loop_->clock()->Wall().time_since_epoch().count());
   for (uint32_t i = 0; i < count; i++) {
     workers_.push_back(std::make_unique<Worker>(Share{i, count, &probes_}, &names_,
-                                                metrics_.NewTable(), loop_->clock(), seed));
+                                                metrics_->NewTable(), loop_->clock(), seed));
     workers_.back()->on_room = [this](uint32_t server) {
       loop_->Post([this, server] {
         if (!draining_) listeners_.OnRoom(server);

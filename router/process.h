@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,9 @@ class Process {
   // What is bound with them keeps the namers alive.
   using Namers = std::shared_ptr<const naming::NamerSet>;
 
-  // `loop` outlives it.
-  Process(net::EventLoop* loop, Config config, Namers namers, std::string version);
+  // `loop` and `metrics` outlive it.
+  Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Namers namers,
+          std::string version);
   ~Process();
 
   // Listens on every port and starts the workers; logs the ready line.
@@ -51,6 +53,7 @@ class Process {
  private:
   base::Status StartAdmin();
   void Delegate(const admin::DelegateRequest& request, admin::DelegateAnswer answer);
+  std::optional<std::string> NamerState(const std::string& prefix) const;
   void StartWorkers();
   Setup MakeSetup(const Config& config);
   void OnAccepted(uint32_t server, int descriptor, const net::Address& peer);
@@ -62,7 +65,7 @@ class Process {
   Config config_;
   const Config started_;  // what holds until there is a new process is there
   std::string version_;
-  base::Metrics metrics_;
+  base::Metrics* metrics_;
   base::MetricsTable* table_;  // the control loop's
   base::Counter *reloads_, *failed_reloads_;
   base::Gauge* last_reload_ok_;

@@ -15,20 +15,20 @@ void Retention::Take(const std::vector<Endpoint>& there, base::TimePoint now) {
   for (auto& [key, member] : members_) {
     if (members.contains(key)) continue;
     if (!member.gone) member.gone = now;
-    if (*member.gone + std::max(options_.hold, options_.stabilization) <= now) continue;
+    if (*member.gone + std::max({options_.hold, options_.stabilization, kEmptied}) <= now) continue;
     members.insert({key, std::move(member)});
   }
   members_ = std::move(members);
 }
 
-size_t Retention::LeastServed(bool vanished) const {
+size_t Retention::LeastServed(Set set) const {
   const size_t all = members_.size();
-  if (vanished) return all;
+  if (set == Set::kVanished) return all;
   if (all < kLeastGuarded) return 0;
   return static_cast<size_t>(std::ceil(options_.min_retained * static_cast<double>(all)));
 }
 
-std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, bool vanished,
+std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, Set set,
                                         base::TimePoint now) {
   Take(there, now);
   std::vector<Member*> gone;
@@ -40,10 +40,11 @@ std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, bool
   next_.reset();
   held_ = 0;
   const size_t present = members_.size() - gone.size();
-  const size_t least = LeastServed(vanished);
+  const size_t least = LeastServed(set);
   size_t guarded = least > present ? least - present : 0;
   for (Member* member : gone) {
-    base::TimePoint until = *member->gone + options_.stabilization;
+    const base::Duration least_hold = set == Set::kEmptied ? kEmptied : base::Duration{};
+    base::TimePoint until = *member->gone + std::max(options_.stabilization, least_hold);
     if (member->served && guarded > 0) {
       --guarded;
       until = std::max(until, *member->gone + options_.hold);

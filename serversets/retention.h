@@ -3,7 +3,8 @@
 // A removal may be held back for a while, so that a member that comes back at once was never gone
 // (stabilization). And when most of a set goes within a short time, which is a fault of whoever
 // writes it more often than the truth, a share of it stays for longer (min_retained): those that
-// left last. What is added is served at once.
+// left last. The last one of a set stays for a moment, until it is clear whether the whole set
+// goes. What is added is served at once.
 //
 // Lifetime: one for each set that is served. Threading: none; time is handed in. Errors: none.
 #pragma once
@@ -32,12 +33,19 @@ class Retention {
     friend bool operator==(const Options&, const Options&) = default;
   };
   static constexpr size_t kLeastGuarded = 5;
+  // A set that lost its last member vanishes within that, if it does.
+  static constexpr base::Duration kEmptied = std::chrono::milliseconds(100);
 
   explicit Retention(const Options& options) : options_(options) {}
 
-  // `there`: what the set has now. `vanished`: not even the set is there; all of it stays for
-  // `hold`. Gives what is to be served, sorted.
-  std::vector<naming::Endpoint> Update(const std::vector<naming::Endpoint>& there, bool vanished,
+  enum class Set {
+    kThere,
+    kEmptied,   // its last member is gone: it may vanish in a moment, and what left now stays until
+                // that is clear
+    kVanished,  // not even the set is there; all of it stays for `hold`
+  };
+  // `there`: what the set has now. Gives what is to be served, sorted.
+  std::vector<naming::Endpoint> Update(const std::vector<naming::Endpoint>& there, Set set,
                                        base::TimePoint now);
   // When Update is to be called again though nothing changed.
   std::optional<base::TimePoint> next() const { return next_; }
@@ -52,7 +60,7 @@ class Retention {
     bool served = true;
   };
   void Take(const std::vector<naming::Endpoint>& there, base::TimePoint now);
-  size_t LeastServed(bool vanished) const;
+  size_t LeastServed(Set set) const;
 
   Options options_;
   std::map<Key, Member> members_;  // those that were there within `hold` or `stabilization`

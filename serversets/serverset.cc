@@ -1,5 +1,7 @@
 #include "serversets/serverset.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -58,6 +60,38 @@ Serverset::~Serverset() {
 void Serverset::Read() {
   list_->Read();
   state_ = State::kUnknown;  // its users hear of it with the answer
+  LoadCached();
+}
+
+// --- the cache ---
+
+bool Serverset::LoadCached() {
+  if (!place_->cache || place_->session->connected() || state_ != State::kUnknown) return false;
+  cached_ = place_->cache->Load(place_->session->hosts(), path_);
+  if (!cached_) return false;
+  LOG(WARNING) << "ZooKeeper " << place_->session->hosts() << " is not there: " << path_
+               << " is served as the cache has it";
+  state_ = State::kThere;
+  Publish();
+  return true;
+}
+
+void Serverset::OnSession() {
+  const auto self = shared_from_this();
+  if (LoadCached()) NotifyAll();
+}
+
+void Serverset::SaveCached(const std::vector<ServersetNode>& nodes) {
+  if (!place_->cache || vanished_) return;
+  std::vector<ServersetNode> good;
+  for (const ServersetNode& node : nodes) {
+    if (!left_out_.contains(node.name)) good.push_back(node);
+  }
+  if (!good.empty()) {
+    place_->cache->Save(place_->session->hosts(), path_, good, place_->loop->clock()->Wall());
+  } else if (left_out_.empty()) {
+    place_->cache->Remove(place_->session->hosts(), path_);
+  }
 }
 
 // --- reading ---
@@ -82,14 +116,14 @@ void Serverset::OnChildren(ZkAnswer answer) {
   const auto self = shared_from_this();  // a listener may let go of us
   if (answer.code == ZkAnswer::Code::kNoNode) return OnMissing();
   if (!answer.ok()) {
-    // What is known stays.
+    // What is known stays, and so does what is cached.
     list_changed_ = true;
     again_.Arm(kTryAgain);
     return state_ == State::kThere ? void(why_ = path_ + ": " + answer.why)
                                    : SetState(State::kFailed, path_ + ": " + answer.why);
   }
   const int64_t changes = answer.changes - seen_changes_;
-  if (state_ == State::kThere && !vanished_ && changes > 0) {
+  if (has_list() && changes > 0) {
     place_->metrics.changes->Add(static_cast<uint64_t>(changes));
     place_->metrics.coalesced->Add(static_cast<uint64_t>(changes - 1));
   }
@@ -101,7 +135,9 @@ void Serverset::OnChildren(ZkAnswer answer) {
 
 void Serverset::OnMissing() {
   const base::TimePoint now = place_->loop->Now();
-  if (!vanished_ && (state_ != State::kThere || members_.empty())) return SetMissing();
+  const bool had_members =
+      has_list() && (!members_.empty() || now < emptied_ + Retention::kEmptied);
+  if (!vanished_ && !had_members) return SetMissing();
   if (!vanished_) {
     vanished_ = now;
     seen_changes_ = 0;
@@ -123,7 +159,9 @@ void Serverset::SetMissing() {
   }
   if (std::exchange(state_, State::kMissing) == State::kMissing) return;
   why_.clear();
+  cached_.reset();
   TakeChildren({});
+  if (place_->cache) place_->cache->Remove(place_->session->hosts(), path_);
   Publish();
   NotifyAll();
 }
@@ -150,6 +188,7 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
     ++unread_;
     member.watch->Read();
   }
+  if (before > 0 && members_.empty()) emptied_ = place_->loop->Now();
   place_->metrics.members->Add(static_cast<int64_t>(members_.size()) -
                                static_cast<int64_t>(before));
   std::vector<std::shared_ptr<Awaited>> come;
@@ -187,24 +226,24 @@ void Serverset::Publish() {
   const auto before = static_cast<int64_t>(left_out_.size());
   left_out_.clear();
   std::vector<ServersetNode> nodes;
+  if (cached_) nodes = cached_->nodes;
   for (const auto& [name, member] : members_) {
+    if (cached_) break;  // being read
     if (member.data) nodes.push_back({name, *member.data});
     if (!member.data) left_out_[name] = member.why;
   }
   entries_ = naming::ParseServersetNodes(nodes, &left_out_);
+  if (has_list()) SaveCached(nodes);
   place_->metrics.left_out->Add(static_cast<int64_t>(left_out_.size()) - before);
-  std::vector<std::shared_ptr<ServersetView>> views;
-  std::erase_if(views_, [&](const auto& at) {
-    if (auto view = at.second.lock()) views.push_back(std::move(view));
-    return at.second.expired();
-  });
-  for (const auto& view : views) view->Update();
+  std::erase_if(views_, [](const auto& at) { return at.second.expired(); });
+  for (const auto& view : views()) view->Update();
 }
 
 void Serverset::PublishThere() {
   const auto self = shared_from_this();
-  const bool come = state_ != State::kThere;
+  const bool come = state_ != State::kThere || cached_;
   state_ = State::kThere;
+  cached_.reset();
   why_.clear();
   Publish();
   if (come) NotifyAll();
@@ -214,6 +253,37 @@ void Serverset::SetState(State state, const std::string& why) {
   if (std::exchange(state_, state) == state && why_ == why) return;
   why_ = why;
   NotifyAll();
+}
+
+Retention::Set Serverset::standing() const {
+  if (vanished_) return Retention::Set::kVanished;
+  return members_.empty() ? Retention::Set::kEmptied : Retention::Set::kThere;
+}
+
+std::optional<Serverset::Stale> Serverset::stale() const {
+  const auto wall = place_->loop->clock()->Wall();
+  auto since = [&](base::TimePoint then) {
+    return wall - std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                      place_->loop->Now() - then);
+  };
+  const auto lost = place_->session->lost_since();
+  if (cached_) return Stale{cached_->at, "read from the cache"};
+  if (lost) return Stale{since(*lost), place_->session->why()};
+  if (vanished_) return Stale{since(*vanished_), "the znode vanished"};
+  return std::nullopt;
+}
+
+size_t Serverset::members_watched() const {
+  return static_cast<size_t>(std::count_if(
+      members_.begin(), members_.end(), [](const auto& m) { return m.second.watch->watched(); }));
+}
+
+std::vector<std::shared_ptr<ServersetView>> Serverset::views() const {
+  std::vector<std::shared_ptr<ServersetView>> all;
+  for (const auto& [key, known] : views_) {
+    if (auto view = known.lock()) all.push_back(std::move(view));
+  }
+  return all;
 }
 
 std::shared_ptr<naming::Source> Serverset::Awaits(const std::string& child) {

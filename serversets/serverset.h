@@ -4,6 +4,7 @@
 // Changes that come fast are taken together. What was read stays while ZooKeeper is away; a child
 // that cannot be read or makes no sense is left out, with a reason, and nothing else is. A znode
 // that vanishes with its members is taken for a fault first: what it had is served on for a while.
+// While ZooKeeper was not asked yet and is away, what a cache on disk has is taken.
 //
 // Lifetime: held by shared_ptr; the last pointer takes its watches along. Threading: the control
 // loop. Errors: see state().
@@ -25,6 +26,7 @@
 #include "naming/var.h"
 #include "net/event_loop.h"
 #include "serversets/retention.h"
+#include "serversets/set_cache.h"
 #include "serversets/zk_session.h"
 
 namespace trestle::serversets {
@@ -47,6 +49,7 @@ struct ServersetPlace {
   ZkSession* session;
   Retention::Options retention;
   ServersetMetrics metrics;
+  SetCache* cache = nullptr;  // may be null
 };
 
 // Changes (as a Source) when the znode comes or goes.
@@ -58,7 +61,7 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
     kThere,    // there, or was a moment ago
     kFailed,   // it never could be read: see why()
   };
-  // Changes are read at most so often.
+  // Changes of one set are read at most so often.
   static constexpr base::Duration kCoalesce = std::chrono::milliseconds(50);
   // Further members are left out.
   static constexpr size_t kMostMembers = 20'000;
@@ -71,6 +74,8 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   State state() const { return state_; }
   const std::string& why() const { return why_; }
   const std::string& path() const { return path_; }
+  // Its list of children is known, and watched unless ZooKeeper is away.
+  bool has_list() const { return state_ == State::kThere && !vanished_ && !cached_; }
   bool HasChild(const std::string& name) const { return children_.contains(name); }
   // Changes when that child comes, or when the set goes.
   std::shared_ptr<naming::Source> Awaits(const std::string& child);
@@ -82,6 +87,22 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   // Children that are no use as a member, and why.
   const std::map<std::string, std::string>& left_out() const { return left_out_; }
   bool vanished() const { return vanished_.has_value(); }
+  Retention::Set standing() const;
+  // It is served as a cache had it.
+  bool cached() const { return cached_.has_value(); }
+  // Since when, by the wall, what is served may not be what is there, and why.
+  struct Stale {
+    std::chrono::system_clock::time_point since;
+    std::string why;
+  };
+  std::optional<Stale> stale() const;
+  // Znodes that are watched: the list, and members.
+  bool list_watched() const { return list_->watched(); }
+  size_t members_watched() const;
+  // Those in use.
+  std::vector<std::shared_ptr<ServersetView>> views() const;
+  // The connection was lost or found.
+  void OnSession();
 
  private:
   struct Member {
@@ -91,6 +112,8 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   };
   class Awaited;
 
+  bool LoadCached();
+  void SaveCached(const std::vector<naming::ServersetNode>& nodes);
   void OnChildren(ZkAnswer answer);
   void OnMissing();
   void SetMissing();
@@ -116,6 +139,8 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   int64_t seen_changes_ = 0;
   base::TimePoint read_at_{};
   std::optional<base::TimePoint> vanished_;
+  base::TimePoint emptied_{};  // when its last member left
+  std::optional<SetCache::Saved> cached_;
   net::Timer again_;
   std::vector<naming::ServersetEntry> entries_;
   std::map<std::string, std::string> left_out_;
@@ -137,6 +162,7 @@ class ServersetView final : public naming::Source,
   const naming::Addr& value() const { return addr_.Get(); }
   const std::optional<std::string>& endpoint() const { return endpoint_; }
   std::optional<int32_t> shard() const { return shard_; }
+  size_t held() const { return retention_.held(); }
 
  private:
   std::vector<naming::Endpoint> Picked() const;

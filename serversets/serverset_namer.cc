@@ -1,5 +1,6 @@
 #include "serversets/serverset_namer.h"
 
+#include <set>
 #include <utility>
 
 #include "naming/serverset.h"
@@ -10,102 +11,109 @@ namespace {
 using naming::Addr;
 using naming::Lookup;
 using naming::Path;
-
-// ZooKeeper takes no such path.
-bool IsZnode(const std::string& name) {
-  if (name.empty() || name == "." || name == "..") return false;
-  for (const char c : name) {
-    if (c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
-  }
-  return true;
-}
-
-std::string PathOf(const std::vector<std::string>& znodes) {
-  std::string path;
-  for (const std::string& znode : znodes) path += "/" + znode;
-  return path.empty() ? "/" : path;
-}
+using Found = ServersetTree::Found;
+using Kind = Found::Kind;
 
 }  // namespace
 
-ServersetNamer::ServersetNamer(const ServersetPlace& place)
-    : place_(place), sets_(std::make_shared<Sets>()) {}
+// What several clusters have under one name. An endpoint of two of them counts once.
+class ServersetNamer::Union {
+ public:
+  explicit Union(Vars parts) : parts_(std::move(parts)), all_(Sum()) {
+    for (const auto& part : parts_) {
+      changed_.push_back(part->Subscribe([this] { Update(); }));
+    }
+  }
+  naming::Var<Addr>* all() { return &all_; }
+
+ private:
+  Addr Sum() const {
+    Addr sum = Addr::Bound({});
+    std::set<std::pair<std::string, uint16_t>> seen;
+    for (const auto& part : parts_) {
+      const Addr& addr = part->Get();
+      if (addr.kind != Addr::Kind::kBound) continue;
+      for (const naming::Endpoint& endpoint : addr.endpoints) {
+        if (seen.insert({endpoint.host, endpoint.port}).second) sum.endpoints.push_back(endpoint);
+      }
+      if (sum.cause.empty()) sum.cause = addr.cause;
+    }
+    return sum.endpoints.empty() ? parts_.front()->Get() : sum;
+  }
+  void Update() {
+    Addr sum = Sum();
+    if (!(sum == all_.Get())) all_.Set(std::move(sum));
+  }
+
+  const Vars parts_;
+  naming::Var<Addr> all_;
+  std::vector<naming::Subscription> changed_;
+};
+
+ServersetNamer::ServersetNamer(const std::vector<ServersetPlace>& places) {
+  for (const ServersetPlace& place : places) {
+    clusters_.push_back(std::make_unique<ServersetTree>(place));
+  }
+}
 
 ServersetNamer::~ServersetNamer() = default;
 
 Lookup ServersetNamer::Find(const Path& prefix, const Path& rest, naming::Dependencies* deps) {
-  std::shared_ptr<Serverset> below;  // of the step before, if it is missing
+  std::optional<std::string> below;
+  bool unasked = false;
   for (size_t n = rest.size();; n--) {
-    const Path tried(Znodes(rest.labels().begin(), rest.labels().begin() + n));
+    const Path tried(std::vector<std::string>(rest.labels().begin(),
+                                              rest.labels().begin() + static_cast<ptrdiff_t>(n)));
     const auto name = naming::ParseServersetName(tried);
     if (!name.ok()) return Lookup::Failed(name.status().message());
-    const bool possible = std::all_of(name->znodes.begin(), name->znodes.end(), IsZnode);
-    if (possible && !IsAbsent(name->znodes)) {
-      const auto set = At(name->znodes);
-      deps->Add(set);
-      if (set->state() == Serverset::State::kUnknown) return Lookup::Pending();
-      if (set->state() == Serverset::State::kFailed) return Lookup::Failed(set->why());
-      if (set->state() == Serverset::State::kThere) {
-        // The whole path comes first, so the name hangs on what may come below, too.
-        if (n < rest.size()) {
-          const auto child = naming::ParseServersetName(Path(Znodes{rest.labels()[n]}));
-          const std::string& znode = child.ok() ? child->znodes[0] : rest.labels()[n];
-          deps->Add(set->Awaits(znode));
-          if (below && set->HasChild(znode)) {  // it came meanwhile
-            below->Read();
-            return Lookup::Pending();
-          }
-        }
-        const auto view = set->View(name->endpoint, name->shard);
-        deps->Add(view);
-        const Addr& addr = view->value();
-        if (addr.kind == Addr::Kind::kPending) return Lookup::Pending();
-        if (addr.kind == Addr::Kind::kFailed) return Lookup::Failed(addr.cause);
-        if (addr.kind == Addr::Kind::kBound) {
-          return Lookup::Bound({prefix + tried, rest.Drop(n), view->addr()});
-        }
-      }
-      below = set->state() == Serverset::State::kMissing ? set : nullptr;
-    } else {
-      below = nullptr;
+    Found found = FindInAll(*name, below, deps);
+    switch (found.kind) {
+      case Kind::kPending:
+        if (!found.unasked) return Lookup::Pending();
+        unasked = true;
+        break;
+      case Kind::kFailed:
+        return unasked ? Lookup::Pending() : Lookup::Failed(std::move(found.why));
+      case Kind::kBound:
+        return Lookup::Bound({prefix + tried, rest.Drop(n), std::move(found.at)});
+      case Kind::kNeg:
+        break;
     }
-    if (n == 0) return Lookup::Neg();
+    if (n == 0) return unasked ? Lookup::Pending() : Lookup::Neg();
+    below = name->znodes.back();
   }
 }
 
-std::shared_ptr<Serverset> ServersetNamer::Known(const Znodes& znodes) const {
-  const auto at = sets_->find(znodes);
-  return at == sets_->end() ? nullptr : at->second.lock();
-}
-
-bool ServersetNamer::IsAbsent(const Znodes& znodes) const {
-  for (size_t n = znodes.size(); n-- > 0;) {
-    const auto parent = Known(Znodes(znodes.begin(), znodes.begin() + n));
-    if (!parent || parent->state() != Serverset::State::kThere || parent->vanished()) continue;
-    return !parent->HasChild(znodes[n]);
+Found ServersetNamer::FindInAll(const naming::ServersetName& name,
+                                const std::optional<std::string>& below,
+                                naming::Dependencies* deps) {
+  if (clusters_.size() == 1) return clusters_[0]->Find(name, below, deps);
+  Vars bound;
+  std::optional<Found> pending, neg, failed;
+  for (const auto& cluster : clusters_) {
+    Found found = cluster->Find(name, below, deps);
+    if (found.kind == Kind::kBound) bound.push_back(found.at);
+    if (found.kind == Kind::kPending) {
+      found.unasked &= !pending || pending->unasked;
+      pending = std::move(found);
+    }
+    if (found.kind == Kind::kNeg) neg = std::move(found);
+    if (found.kind == Kind::kFailed) failed = std::move(found);
   }
-  return false;
+  if (bound.size() > 1) return {Kind::kBound, false, "", UnionOf(std::move(bound))};
+  if (!bound.empty()) return {Kind::kBound, false, "", std::move(bound[0])};
+  if (pending) return *pending;
+  return neg ? *neg : *failed;
 }
 
-// It leaves the map when its last user goes.
-std::shared_ptr<Serverset> ServersetNamer::At(const Znodes& znodes) {
-  if (auto set = Known(znodes)) return set;
-  std::shared_ptr<Serverset> set(new Serverset(&place_, PathOf(znodes)),
-                                 [sets = sets_, znodes](Serverset* dead) {
-                                   sets->erase(znodes);
-                                   delete dead;
-                                 });
-  (*sets_)[znodes] = set;
-  set->Read();
-  return set;
-}
-
-std::vector<std::shared_ptr<Serverset>> ServersetNamer::sets() const {
-  std::vector<std::shared_ptr<Serverset>> all;
-  for (const auto& [znodes, known] : *sets_) {
-    if (auto set = known.lock()) all.push_back(std::move(set));
-  }
-  return all;
+std::shared_ptr<naming::Var<Addr>> ServersetNamer::UnionOf(Vars vars) {
+  std::erase_if(unions_, [](const auto& known) { return known.second.expired(); });
+  std::vector<const void*> key;
+  for (const auto& var : vars) key.push_back(var.get());
+  auto& known = unions_[key];
+  auto sum = known.lock();
+  if (!sum) known = sum = std::make_shared<Union>(std::move(vars));
+  return {sum, sum->all()};
 }
 
 }  // namespace trestle::serversets

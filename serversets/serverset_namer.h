@@ -3,45 +3,47 @@
 // "discovery/prod/users:http#3".
 //
 // The whole path is tried first, then one element less each time, until a znode has members of use.
-// Of what is not there the list of the nearest parent tells, which is watched once for all: a
-// thousand wrong names cost nothing. While ZooKeeper cannot be asked, names that were never seen
-// are pending.
+// Several clusters are asked for each path, and what they have is put together. While ZooKeeper
+// cannot be asked, names that were never seen are pending.
 //
-// Lifetime: outlives every binding made with it; the loop, the session and the InetResolver outlive
-// it. Threading: the control loop. Errors: in the answer.
+// Lifetime: outlives every binding made with it; what its places point to outlives it. Threading:
+// the control loop. Errors: in the answer.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "naming/namer.h"
-#include "serversets/serverset.h"
+#include "serversets/serverset_tree.h"
 
 namespace trestle::serversets {
 
 class ServersetNamer final : public naming::Namer {
  public:
-  explicit ServersetNamer(const ServersetPlace& place);
+  // One place for each cluster, at least one.
+  explicit ServersetNamer(const std::vector<ServersetPlace>& places);
   ~ServersetNamer() override;
 
   naming::Lookup Find(const naming::Path& prefix, const naming::Path& rest,
                       naming::Dependencies* deps) override;
-  // The sets in use.
-  std::vector<std::shared_ptr<Serverset>> sets() const;
+  // For each cluster, its session and its sets in use; docs/serversets.md shows it.
+  std::optional<std::string> State() const override;
 
  private:
-  using Znodes = std::vector<std::string>;
-  using Sets = std::map<Znodes, std::weak_ptr<Serverset>>;
+  using Vars = std::vector<std::shared_ptr<naming::Var<naming::Addr>>>;
+  class Union;
 
-  std::shared_ptr<Serverset> Known(const Znodes& znodes) const;
-  std::shared_ptr<Serverset> At(const Znodes& znodes);
-  // The list of a parent that is watched says so.
-  bool IsAbsent(const Znodes& znodes) const;
+  ServersetTree::Found FindInAll(const naming::ServersetName& name,
+                                 const std::optional<std::string>& below,
+                                 naming::Dependencies* deps);
+  std::shared_ptr<naming::Var<naming::Addr>> UnionOf(Vars vars);
 
-  const ServersetPlace place_;
-  std::shared_ptr<Sets> sets_;
+  std::vector<std::unique_ptr<ServersetTree>> clusters_;
+  // Of several clusters, those in use, by their parts.
+  std::map<std::vector<const void*>, std::weak_ptr<Union>> unions_;
 };
 
 }  // namespace trestle::serversets

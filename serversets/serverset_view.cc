@@ -36,13 +36,16 @@ void ServersetView::Update() {
     stale_ = "no member of " + set_->path() + " is of use: " + member + ": " + why;
     there = last_good_;
   }
-  std::vector<Endpoint> served = retention_.Update(there, set_->vanished(), now);
+  // What a cache had is nothing to hold on to once ZooKeeper has spoken.
+  std::vector<Endpoint> served =
+      set_->cached() ? there : retention_.Update(there, set_->standing(), now);
+  if (set_->cached()) stale_ = set_->path() + " is as the cache had it";
   if (retention_.next()) {
     again_.ArmAt(*retention_.next());
   } else {
     again_.Cancel();
   }
-  if (stale_.empty()) last_good_ = there;
+  if (stale_.empty() || set_->cached()) last_good_ = there;
   if (stale_.empty() && retention_.held() > 0) {
     stale_ = std::to_string(retention_.held()) + " that left " + set_->path() + " are kept";
   }

@@ -8,8 +8,11 @@
 namespace trestle::serversets {
 namespace {
 
-constexpr base::Duration kFirstWait = std::chrono::milliseconds(500);
-constexpr base::Duration kLongestWait = std::chrono::seconds(10);
+// So that ZooKeeper is noticed soon when it is back.
+constexpr base::Duration kFirstWait = std::chrono::milliseconds(250);
+constexpr base::Duration kLongestWait = std::chrono::seconds(1);
+// How often the time without ZooKeeper is shown.
+constexpr base::Duration kShowLost = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -18,7 +21,8 @@ ZkMetrics::ZkMetrics(base::Scope* scope)
       lost(scope->counter("lost_connections")),
       reads(scope->counter("reads")),
       connected(scope->gauge("connected")),
-      watches(scope->gauge("watches")) {}
+      watches(scope->gauge("watches")),
+      stale_s(scope->gauge("stale_s", base::Merge::kMost)) {}
 
 ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
                      const ZkMetrics& metrics)
@@ -29,11 +33,16 @@ ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
       lost_since_(loop->Now()),
       why_("not connected yet"),
       retry_(loop, [this] { Connect(); }),
-      patience_(loop, [this] { Replace("no connection"); }) {
+      patience_(loop, [this] { Replace("no connection"); }),
+      show_lost_(loop, [this] { ShowLost(); }) {
   Connect();
+  ShowLost();
 }
 
-ZkSession::~ZkSession() { Drop(); }
+ZkSession::~ZkSession() {
+  Drop();
+  metrics_.stale_s->Set(0);
+}
 
 // --- clients ---
 
@@ -72,9 +81,13 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
                 << why;
       connected_ = true;
       lost_since_.reset();
+      ShowLost();
       wait_ = {};
       patience_.Cancel();
       ++generation_;
+      if (std::exchange(last_session_, client_->session()) != client_->session()) {
+        metrics_.sessions->Add();
+      }
       metrics_.connected->Add(1);
       Pump();
       return NotifyAll();
@@ -93,6 +106,7 @@ void ZkSession::Lost(const std::string& why) {
                << "; what was read last is used until it is back";
   connected_ = false;
   lost_since_ = loop_->Now();
+  ShowLost();
   why_ = why;
   metrics_.connected->Add(-1);
   metrics_.lost->Add();
@@ -102,6 +116,16 @@ void ZkSession::Lost(const std::string& why) {
     patience_.Arm(options_.patience);
   }
   NotifyAll();
+}
+
+void ZkSession::ShowLost() {
+  const base::Duration lost = lost_since_ ? loop_->Now() - *lost_since_ : base::Duration{};
+  metrics_.stale_s->Set(std::chrono::duration_cast<std::chrono::seconds>(lost).count());
+  if (lost_since_) {
+    show_lost_.Arm(kShowLost);
+  } else {
+    show_lost_.Cancel();
+  }
 }
 
 // --- znodes ---

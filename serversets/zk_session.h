@@ -34,6 +34,7 @@ struct ZkMetrics {
   base::Counter* reads;
   base::Gauge* connected;  // 0 or 1
   base::Gauge* watches;
+  base::Gauge* stale_s;  // for how long it is not connected
 };
 
 // Tells its subscribers when it gains or loses the connection, or has a new session.
@@ -60,6 +61,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   // Null unless connected. Another one each time that it had to be made anew.
   ZkClient* client() const { return connected_ ? client_.get() : nullptr; }
   uint64_t generation() const { return generation_; }
+  const std::string& hosts() const { return options_.shown; }
   // What is to be read or on its way.
   size_t reading() const { return queue_.size() + asked_; }
 
@@ -76,6 +78,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   void Drop();
   void Replace(const std::string& why);
   void Lost(const std::string& why);
+  void ShowLost();
   void Queue(Watched* node);
   void Pump();
   void Ask(Watched* node);
@@ -91,6 +94,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   std::unique_ptr<ZkClient> client_;
   bool connected_ = false;
   uint64_t generation_ = 0;
+  int64_t last_session_ = 0;
   std::optional<base::TimePoint> lost_since_;
   std::string why_;
   std::map<Key, Watched*> nodes_;
@@ -101,6 +105,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   base::Duration wait_{};  // before the next client
   net::Timer retry_;       // makes the next client
   net::Timer patience_;
+  net::Timer show_lost_;
 };
 
 class ZkSession::Watched {

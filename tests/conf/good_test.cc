@@ -400,16 +400,32 @@ TEST(GoodTest, AZooKeeperAndHowItsSetsAreFollowed) {
   minRetained: 0.25
   minRetainedHoldMs: 20000
   authInfo: {scheme: digest, auth: "a:b"}
+  cacheDir: /var/cache/trestle
+- kind: io.l5d.serversets
+  prefix: /two
+  clusters:
+  - zkAddrs: [{host: east}]
+  - {zkAddrs: [{host: west}], chroot: /fleet}
 )"));
-  ASSERT_EQ(config.namers.size(), 2u);
+  ASSERT_EQ(config.namers.size(), 3u);
   EXPECT_EQ(config.namers[0].kind, NamerConfig::Kind::kServersets);
   EXPECT_EQ(config.namers[0].prefix.Show(), "/#/io.l5d.serversets");
   ServersetsConfig plain;
-  plain.hosts = "zk1:2181,10.0.0.2:21811,[::1]:2181";
+  plain.clusters.resize(1);
+  plain.clusters[0].hosts = "zk1:2181,10.0.0.2:21811,[::1]:2181";
   EXPECT_EQ(config.namers[0].serversets, plain);
-  const ServersetsConfig all{"zk:2181/trestle/x", Millis(5000), "digest",      "a:b", true,
-                             Millis(3000),        0.25,         Millis(20'000)};
+  ServersetsConfig all;
+  all.clusters = {{"zk:2181/trestle/x", Millis(5000), "digest", "a:b", true}};
+  all.cache_dir.value = "/var/cache/trestle";
+  all.stabilization = Millis(3000);
+  all.min_retained = 0.25;
+  all.retained_hold = Millis(20'000);
   EXPECT_EQ(config.namers[1].serversets, all);
+  ServersetsConfig two;
+  two.clusters.resize(2);
+  two.clusters[0].hosts = "east:2181";
+  two.clusters[1].hosts = "west:2181/fleet";
+  EXPECT_EQ(config.namers[2].serversets, two);
 }
 
 }  // namespace

@@ -190,7 +190,8 @@ inline ZkConnect FakeZk::connect() {
 
 inline void FakeZk::Lose() {
   up = false;
-  for (Client* client : clients) client->Say(ZkClient::State::kConnecting);
+  for (Client* client : clients)
+    client->Say(ZkClient::State::kConnecting, "the connection was lost");
 }
 
 inline void FakeZk::Return() {

@@ -15,11 +15,12 @@ using std::chrono::seconds;
 class RetentionTest : public testing::Test {
  protected:
   // Endpoints by their ports; gives those served.
-  std::vector<uint16_t> Update(const std::vector<uint16_t>& there, bool vanished = false) {
+  std::vector<uint16_t> Update(const std::vector<uint16_t>& there,
+                               Retention::Set set = Retention::Set::kThere) {
     std::vector<Endpoint> endpoints;
     for (const uint16_t port : there) endpoints.push_back({"10.0.0.1", port, 1.0, true});
     std::vector<uint16_t> served;
-    for (const Endpoint& e : retention_.Update(endpoints, vanished, now_)) served.push_back(e.port);
+    for (const Endpoint& e : retention_.Update(endpoints, set, now_)) served.push_back(e.port);
     return served;
   }
   void Use(const Retention::Options& options) { retention_ = Retention(options); }
@@ -96,9 +97,9 @@ TEST_F(RetentionTest, WhatIsAddedIsServedAtOnceAlsoWhileOthersAreHeld) {
 
 TEST_F(RetentionTest, ASetThatVanishedStaysWhole) {
   Update({1, 2});
-  EXPECT_EQ(Update({}, true), (Ports{1, 2}));
+  EXPECT_EQ(Update({}, Retention::Set::kVanished), (Ports{1, 2}));
   now_ += seconds(10);
-  EXPECT_EQ(Update({}, true), Ports{});
+  EXPECT_EQ(Update({}, Retention::Set::kVanished), Ports{});
 }
 
 TEST_F(RetentionTest, WithoutAShareNothingIsHeld) {

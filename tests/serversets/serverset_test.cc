@@ -2,6 +2,9 @@
 // ZooKeeper's that calls must not notice.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "serversets/serverset_namer.h"
@@ -11,6 +14,7 @@
 namespace trestle::serversets {
 namespace {
 
+using Json = nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using tests::Binding;
@@ -36,8 +40,9 @@ class ServersetTest : public testing::Test {
     namer_.reset();
     session_ =
         std::make_unique<ZkSession>(&loop_, options_, zk_.connect(), ZkMetrics(table_.root()));
-    namer_ = std::make_unique<ServersetNamer>(ServersetPlace{
-        &loop_, &inet_, session_.get(), retention_, ServersetMetrics(table_.root())});
+    namer_ = std::make_unique<ServersetNamer>(
+        std::vector{ServersetPlace{&loop_, &inet_, session_.get(), retention_,
+                                   ServersetMetrics(table_.root()), cache_.get()}});
     Drain();
   }
   void Drain() {
@@ -60,6 +65,10 @@ class ServersetTest : public testing::Test {
     return binding;
   }
   std::string Show(const std::string& path) { return Bind(path)->Show(); }
+  // What /namer_state tells of a set.
+  Json State(const std::string& set) const {
+    return Json::parse(namer_->State().value()).at("clusters").at(0).at("sets").at(set);
+  }
   // Members 1 to `n` of a set, at 10.0.0.1:80 and so on.
   void PutMembers(const std::string& set, int n) {
     for (int i = 1; i <= n; i++) {
@@ -76,6 +85,7 @@ class ServersetTest : public testing::Test {
   FakeZk zk_{&loop_};
   ZkSession::Options options_{"zk:2181"};
   Retention::Options retention_;
+  std::unique_ptr<SetCache> cache_;
   std::unique_ptr<ZkSession> session_;
   std::unique_ptr<ServersetNamer> namer_;
 };
@@ -163,10 +173,10 @@ TEST_F(ServersetTest, WhatMakesNoSenseIsLeftOutAloneWithItsReason) {
   Put("/s/lock", "whatever");
   auto name = Bind("/s");
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
-  const std::map<std::string, std::string> kWhy = {{"member_2", "no JSON object"},
-                                                   {"member_3", "port is no integer"},
-                                                   {"member_4", "over 64 KiB"}};
-  EXPECT_EQ(namer_->sets().at(0)->left_out(), kWhy);
+  const Json kWhy = {{"member_2", "no JSON object"},
+                     {"member_3", "port is no integer"},
+                     {"member_4", "over 64 KiB"}};
+  EXPECT_EQ(State("/s").at("leftOut"), kWhy);
   EXPECT_EQ(table_.root()->gauge("left_out")->value(), 3);
 }
 
@@ -291,6 +301,202 @@ TEST_F(ServersetTest, ASetThatVanishesWholeIsServedForAWhile) {
   EXPECT_EQ(name->Show(), "neg");
   PutMembers("/s", 1);
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, ASmallSetWhoseMembersGoBeforeItIsServedForAWhile) {
+  PutMembers("/s", 2);
+  auto name = Bind("/s");
+  for (const char* path : {"/s/member_1", "/s/member_2"}) {
+    zk_.Remove(path);
+    Pass(milliseconds(60));
+  }
+  zk_.Remove("/s");
+  Pass(seconds(5));
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0 (1 that left /s are kept)");
+  PutMembers("/s", 2);
+  Pass(milliseconds(200));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+}
+
+TEST_F(ServersetTest, TheLastMemberThatLeavesIsGoneWithin200Ms) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  zk_.Remove("/s/member_1");
+  for (int i = 0; i < 20; i++) Pass(milliseconds(10));
+  EXPECT_EQ(name->Show(), "neg");
+  zk_.Remove("/s");
+  Pass(milliseconds(200));
+  EXPECT_EQ(name->Show(), "neg");
+  PutMembers("/s", 1);
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, HowLongZooKeeperIsAwayIsShown) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  const base::Gauge* stale = table_.root()->gauge("stale_s");
+  EXPECT_EQ(State("/s").at("stale"), Json());
+  EXPECT_EQ(State("/s").at("watch"), Json({{"list", true}, {"members", 1}}));
+  zk_.Lose();
+  for (int i = 0; i < 70; i++) Pass(seconds(1));
+  EXPECT_EQ(stale->value(), 70);
+  EXPECT_EQ(State("/s").at("watch"), Json({{"list", false}, {"members", 0}}));
+  EXPECT_EQ(State("/s").at("stale").at("why"), "the connection was lost");
+  EXPECT_EQ(State("/s").at("served").at("/s").at("addresses"), Json({"10.0.0.1:80"}));
+  zk_.up = true;
+  for (int i = 0; i < 12; i++) Pass(seconds(1));
+  EXPECT_EQ(stale->value(), 0);
+  EXPECT_EQ(State("/s").at("stale"), Json());
+}
+
+// --- the cache on disk ---
+
+class CachedTest : public ServersetTest {
+ protected:
+  CachedTest() {
+    char made[] = "/tmp/trestle-cache-XXXXXX";
+    folder_ = mkdtemp(made);
+    Restart();
+  }
+  ~CachedTest() override { std::filesystem::remove_all(folder_); }
+  void Restart() {
+    namer_.reset();
+    cache_.reset();  // all is written then
+    auto cache = SetCache::Open(folder_ + "/sets");
+    ASSERT_TRUE(cache.ok()) << cache.status().message();
+    cache_ = std::move(*cache);
+    Start();
+  }
+  std::string folder_;
+};
+
+TEST_F(CachedTest, WithoutZooKeeperAtTheStartTheLastGoodSetsAreServedAndMarkedStale) {
+  PutMembers("/s", 2);
+  Put("/s/member_junk", "{not json");
+  Put("/t/member_1", Member("10.0.1.1", 80));
+  for (const char* path : {"/s", "/t", "/s/x"}) Show(path);
+  zk_.up = false;
+  Restart();
+  auto name = Bind("/s:http/get");
+  EXPECT_EQ(name->Show(),
+            "/#/io.l5d.serversets/s:http /get = 10.0.0.1:81*1.0, 10.0.0.2:81*1.0 (/s is as the "
+            "cache had it)");
+  EXPECT_EQ(State("/s").at("stale").at("why"), "read from the cache");
+  EXPECT_EQ(Show("/never"), "pending");
+  zk_.Remove("/s/member_1");
+  zk_.Put("/s/member_3", Member("10.0.0.3", 80));
+  zk_.up = true;
+  for (int i = 0; i < 12; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.2:81*1.0, 10.0.0.3:81*1.0") << "nothing old is held";
+  EXPECT_EQ(State("/s").at("stale"), Json());
+}
+
+TEST_F(CachedTest, ASetThatIsGoneWhenZooKeeperIsBackIsGoneAtOnce) {
+  PutMembers("/s", 2);
+  Show("/s");
+  zk_.up = false;
+  Restart();
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (/s is as the cache had it)");
+  zk_.RemoveAll("/s");
+  zk_.up = true;
+  for (int i = 0; i < 12; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Show(), "neg");
+  name.reset();
+  zk_.up = false;
+  Restart();
+  EXPECT_EQ(Show("/s"), "pending") << "and its file too";
+}
+
+TEST_F(CachedTest, FilesThatMakeNoSenseAreNone) {
+  PutMembers("/s", 1);
+  Show("/s");
+  zk_.up = false;
+  Restart();
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::directory_iterator(folder_ + "/sets")) {
+    files.push_back(file.path());
+  }
+  ASSERT_EQ(files.size(), 1u);
+  std::string whole;
+  std::getline(std::ifstream(files[0]), whole, '\0');
+  const std::vector<std::string> bad = {
+      "",
+      "{",
+      "[]",
+      whole.substr(0, whole.size() / 2),
+      R"({"cluster":1})",
+      R"({"cluster":"zk:2181","path":"/t","savedMs":1,"members":{}})",
+      R"({"cluster":"zk:2181","path":"/s","savedMs":"1","members":{}})",
+      R"({"cluster":"zk:2181","path":"/s","savedMs":1,"members":[]})"};
+  for (const std::string& text : bad) {
+    std::ofstream(files[0]) << text;
+    EXPECT_EQ(Show("/s"), "pending") << text;
+  }
+  std::ofstream(files[0]) << whole;
+  EXPECT_EQ(Show("/s"), "/#/io.l5d.serversets/s / = 10.0.0.1:80*1.0 (/s is as the cache had it)");
+}
+
+TEST_F(CachedTest, AFolderThatCannotBeHadIsAnError) {
+  std::ofstream(folder_ + "/file") << "x";
+  EXPECT_EQ(SetCache::Open(folder_ + "/file").status().message(), folder_ + "/file: is no folder");
+  EXPECT_EQ(SetCache::Open(folder_ + "/a/b").status().message(),
+            folder_ + "/a/b: cannot make it: No such file or directory");
+}
+
+// --- several clusters ---
+
+class TwoClustersTest : public ServersetTest {
+ protected:
+  TwoClustersTest() {
+    namer_ = std::make_unique<ServersetNamer>(
+        std::vector{Place(session_.get()), Place(west_session_.get())});
+    Drain();
+  }
+  void TearDown() override {
+    ServersetTest::TearDown();
+    EXPECT_EQ(west_.watches(), 0u);
+  }
+  ServersetPlace Place(ZkSession* session) {
+    return {&loop_, &inet_, session, retention_, ServersetMetrics(table_.root()), nullptr};
+  }
+  base::MetricsTable west_table_;
+  FakeZk west_{&loop_};
+  std::unique_ptr<ZkSession> west_session_ =
+      std::make_unique<ZkSession>(&loop_, options_, west_.connect(), ZkMetrics(west_table_.root()));
+};
+
+TEST_F(TwoClustersTest, WhatTheyHaveIsPutTogether) {
+  PutMembers("/s", 2);
+  west_.Put("/s/member_1", Member("10.0.0.2", 80));
+  west_.Put("/s/member_2", Member("10.1.0.1", 80));
+  west_.Put("/t/member_1", Member("10.1.0.9", 80));
+  auto name = Bind("/s/get");
+  EXPECT_EQ(name->Show(),
+            "/#/io.l5d.serversets/s /get = 10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.1.0.1:80*1.0");
+  EXPECT_EQ(Bind("/s")->var(), name->var());
+  EXPECT_EQ(Bind("/t")->Addr(), "10.1.0.9:80*1.0");
+  EXPECT_EQ(Show("/u"), "neg");
+  west_.Put("/s/member_3", Member("10.1.0.2", 80));
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.1.0.1:80*1.0, 10.1.0.2:80*1.0");
+  for (int i = 1; i <= 3; i++) west_.Remove("/s/member_" + std::to_string(i));
+  for (int i = 0; i < 20; i++) Pass(milliseconds(10));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0") << "that of one is left";
+}
+
+TEST_F(TwoClustersTest, OneThatIsAwayHidesNothingOfTheOther) {
+  west_.Lose();
+  Drain();
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  EXPECT_EQ(Show("/t"), "pending") << "the other one may have it";
+  west_.Put("/s/member_1", Member("10.1.0.1", 80));
+  west_.Return();
+  Drain();
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.1.0.1:80*1.0");
+  EXPECT_EQ(Show("/t"), "neg");
 }
 
 TEST_F(ServersetTest, AThousandChangesASecondAreReadTwentyTimes) {

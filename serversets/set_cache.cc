@@ -1,0 +1,171 @@
+#include "serversets/set_cache.h"
+
+#include <glog/logging.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+namespace trestle::serversets {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+
+// A set that changes all the time is written so often.
+constexpr milliseconds kPause{500};
+constexpr milliseconds kLast{1000};
+
+// FNV-1a: the same in every process.
+uint64_t HashOf(const std::string& text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::string ReadWhole(const std::string& file) {
+  std::string text;
+  std::FILE* in = std::fopen(file.c_str(), "rbe");
+  if (!in) return text;
+  struct stat about {};
+  char bytes[16 * 1024];
+  size_t n = 0;
+  if (fstat(fileno(in), &about) == 0 && S_ISREG(about.st_mode)) {
+    while (text.size() <= SetCache::kMostBytes &&
+           (n = std::fread(bytes, 1, sizeof bytes, in)) > 0) {
+      text.append(bytes, n);
+    }
+  }
+  std::fclose(in);
+  return text;
+}
+
+// In one step. Not forced onto the disk: what a crash of the machine loses is read again.
+bool WriteWhole(const std::string& file, const std::string& text) {
+  const std::string fresh = file + "." + std::to_string(getpid()) + ".new";
+  std::FILE* out = std::fopen(fresh.c_str(), "wbe");
+  if (!out) return false;
+  bool good = std::fwrite(text.data(), 1, text.size(), out) == text.size();
+  good &= std::fclose(out) == 0;
+  if (good && std::rename(fresh.c_str(), file.c_str()) == 0) return true;
+  const int error = errno;
+  std::remove(fresh.c_str());
+  errno = error;
+  return false;
+}
+
+}  // namespace
+
+struct SetCache::Writer {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, std::optional<std::string>> files;  // nullopt: to be removed
+  bool writing = false;
+  bool ending = false;
+
+  void Run() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      changed.wait(lock, [this] { return ending || !files.empty(); });
+      if (files.empty()) return;
+      const auto taken = std::exchange(files, {});
+      writing = true;
+      lock.unlock();
+      for (const auto& [file, text] : taken) Put(file, text);
+      lock.lock();
+      writing = false;
+      changed.notify_all();
+      changed.wait_for(lock, kPause, [this] { return ending; });
+    }
+  }
+  static void Put(const std::string& file, const std::optional<std::string>& text) {
+    const bool good = text ? WriteWhole(file, *text) : std::remove(file.c_str()) == 0;
+    if (good || (!text && errno == ENOENT)) return;
+    LOG_EVERY_N(WARNING, 100) << "cacheDir: " << file << ": " << std::strerror(errno);
+  }
+};
+
+base::Result<std::unique_ptr<SetCache>> SetCache::Open(const std::string& folder) {
+  const bool made = mkdir(folder.c_str(), 0755) == 0;
+  if (!made && errno != EEXIST) {
+    return base::Status(base::Code::kInvalid, folder + ": cannot make it: " + std::strerror(errno));
+  }
+  struct stat about {};
+  if (stat(folder.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) {
+    return base::Status(base::Code::kInvalid, folder + ": is no folder");
+  }
+  if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return base::Status(base::Code::kInvalid,
+                        folder + ": cannot write there: " + std::strerror(errno));
+  }
+  auto writer = std::make_shared<Writer>();
+  std::thread([writer] { writer->Run(); }).detach();
+  return std::unique_ptr<SetCache>(new SetCache(folder, std::move(writer)));
+}
+
+SetCache::SetCache(std::string folder, std::shared_ptr<Writer> writer)
+    : folder_(std::move(folder)), writer_(std::move(writer)) {}
+
+SetCache::~SetCache() {
+  std::unique_lock lock(writer_->mutex);
+  writer_->ending = true;
+  writer_->changed.notify_all();
+  writer_->changed.wait_for(lock, kLast,
+                            [this] { return writer_->files.empty() && !writer_->writing; });
+}
+
+// Paths may be longer than a file's name; which set it is stands in the file.
+std::string SetCache::FileOf(const std::string& hosts, const std::string& path) const {
+  char name[64];
+  std::snprintf(name, sizeof name, "/%016llx%016llx.json",
+                static_cast<unsigned long long>(HashOf(hosts)),
+                static_cast<unsigned long long>(HashOf(path)));
+  return folder_ + name;
+}
+
+std::optional<SetCache::Saved> SetCache::Load(const std::string& hosts,
+                                              const std::string& path) const {
+  const Json json = Json::parse(ReadWhole(FileOf(hosts, path)), nullptr, false);
+  if (!json.is_object() || json.value("cluster", Json()) != hosts ||
+      json.value("path", Json()) != path) {
+    return std::nullopt;
+  }
+  const Json members = json.value("members", Json());
+  const Json at = json.value("savedMs", Json());
+  if (!members.is_object() || !at.is_number_integer()) return std::nullopt;
+  Saved saved;
+  saved.at = std::chrono::system_clock::time_point(milliseconds(at.get<int64_t>()));
+  for (const auto& [name, data] : members.items()) {
+    if (data.is_string()) saved.nodes.push_back({name, data.get<std::string>()});
+  }
+  return saved;
+}
+
+void SetCache::Save(const std::string& hosts, const std::string& path,
+                    const std::vector<naming::ServersetNode>& nodes,
+                    std::chrono::system_clock::time_point now) {
+  Json members = Json::object();
+  for (const naming::ServersetNode& node : nodes) members[node.name] = node.data;
+  const auto at = std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count();
+  const Json json = {{"cluster", hosts}, {"path", path}, {"savedMs", at}, {"members", members}};
+  std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::lock_guard lock(writer_->mutex);
+  writer_->files[FileOf(hosts, path)] = std::move(text);
+  writer_->changed.notify_all();
+}
+
+void SetCache::Remove(const std::string& hosts, const std::string& path) {
+  std::lock_guard lock(writer_->mutex);
+  writer_->files[FileOf(hosts, path)] = std::nullopt;
+  writer_->changed.notify_all();
+}
+
+}  // namespace trestle::serversets
