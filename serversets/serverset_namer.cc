@@ -59,14 +59,13 @@ ServersetNamer::ServersetNamer(const std::vector<ServersetPlace>& places) {
 ServersetNamer::~ServersetNamer() = default;
 
 Lookup ServersetNamer::Find(const Path& prefix, const Path& rest, naming::Dependencies* deps) {
-  std::optional<std::string> below;
   bool unasked = false;
   for (size_t n = rest.size();; n--) {
     const Path tried(std::vector<std::string>(rest.labels().begin(),
                                               rest.labels().begin() + static_cast<ptrdiff_t>(n)));
     const auto name = naming::ParseServersetName(tried);
     if (!name.ok()) return Lookup::Failed(name.status().message());
-    Found found = FindInAll(*name, below, deps);
+    Found found = FindInAll(*name, deps);
     switch (found.kind) {
       case Kind::kPending:
         if (!found.unasked) return Lookup::Pending();
@@ -80,18 +79,15 @@ Lookup ServersetNamer::Find(const Path& prefix, const Path& rest, naming::Depend
         break;
     }
     if (n == 0) return unasked ? Lookup::Pending() : Lookup::Neg();
-    below = name->znodes.back();
   }
 }
 
-Found ServersetNamer::FindInAll(const naming::ServersetName& name,
-                                const std::optional<std::string>& below,
-                                naming::Dependencies* deps) {
-  if (clusters_.size() == 1) return clusters_[0]->Find(name, below, deps);
+Found ServersetNamer::FindInAll(const naming::ServersetName& name, naming::Dependencies* deps) {
+  if (clusters_.size() == 1) return clusters_[0]->Find(name, deps);
   Vars bound;
   std::optional<Found> pending, neg, failed;
   for (const auto& cluster : clusters_) {
-    Found found = cluster->Find(name, below, deps);
+    Found found = cluster->Find(name, deps);
     if (found.kind == Kind::kBound) bound.push_back(found.at);
     if (found.kind == Kind::kPending) {
       found.unasked &= !pending || pending->unasked;

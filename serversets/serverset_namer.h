@@ -36,9 +36,7 @@ class ServersetNamer final : public naming::Namer {
   using Vars = std::vector<std::shared_ptr<naming::Var<naming::Addr>>>;
   class Union;
 
-  ServersetTree::Found FindInAll(const naming::ServersetName& name,
-                                 const std::optional<std::string>& below,
-                                 naming::Dependencies* deps);
+  ServersetTree::Found FindInAll(const naming::ServersetName& name, naming::Dependencies* deps);
   std::shared_ptr<naming::Var<naming::Addr>> UnionOf(Vars vars);
 
   std::vector<std::unique_ptr<ServersetTree>> clusters_;

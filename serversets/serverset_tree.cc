@@ -8,6 +8,7 @@ namespace {
 
 using naming::Addr;
 using Kind = ServersetTree::Found::Kind;
+using Znodes = std::vector<std::string>;
 
 // ZooKeeper takes no other.
 bool IsZnode(const std::string& name) {
@@ -17,10 +18,14 @@ bool IsZnode(const std::string& name) {
   });
 }
 
-std::string PathOf(const std::vector<std::string>& znodes) {
+std::string PathOf(const Znodes& znodes) {
   std::string path;
   for (const std::string& znode : znodes) path += "/" + znode;
   return path.empty() ? "/" : path;
+}
+
+Znodes First(const Znodes& znodes, size_t n) {
+  return {znodes.begin(), znodes.begin() + static_cast<ptrdiff_t>(n)};
 }
 
 }  // namespace
@@ -33,11 +38,10 @@ ServersetTree::ServersetTree(const ServersetPlace& place)
 ServersetTree::~ServersetTree() = default;
 
 ServersetTree::Found ServersetTree::Find(const naming::ServersetName& name,
-                                         const std::optional<std::string>& below,
                                          naming::Dependencies* deps) {
-  const bool possible = std::all_of(name.znodes.begin(), name.znodes.end(), IsZnode);
-  if (!possible || IsAbsent(name.znodes)) return {};
-  const auto set = At(name.znodes);
+  const Znodes& znodes = name.znodes;
+  if (!std::all_of(znodes.begin(), znodes.end(), IsZnode) || IsAbsent(znodes, deps)) return {};
+  const auto set = At(znodes);
   deps->Add(set);
   switch (set->state()) {
     case Serverset::State::kUnknown:
@@ -45,15 +49,9 @@ ServersetTree::Found ServersetTree::Find(const naming::ServersetName& name,
     case Serverset::State::kFailed:
       return {Kind::kFailed, false, set->why(), nullptr};
     case Serverset::State::kMissing:
-      return {};
+      return FindMissing(znodes, deps);
     case Serverset::State::kThere:
       break;
-  }
-  if (below) {
-    deps->Add(set->Awaits(*below));
-    if (set->HasChild(*below) && ReadAgain(name.znodes, *below)) {
-      return {Kind::kPending, false, "", nullptr};
-    }
   }
   const auto view = set->View(name.endpoint, name.shard);
   deps->Add(view);
@@ -71,12 +69,21 @@ ServersetTree::Found ServersetTree::Find(const naming::ServersetName& name,
   return {};
 }
 
-bool ServersetTree::ReadAgain(Znodes znodes, const std::string& below) {
-  znodes.push_back(below);
-  const auto set = Known(znodes);
-  if (!set || set->state() != Serverset::State::kMissing) return false;
-  set->Read();
-  return true;
+ServersetTree::Found ServersetTree::FindMissing(const Znodes& znodes, naming::Dependencies* deps) {
+  for (size_t n = znodes.size(); n-- > 0;) {
+    const auto parent = At(First(znodes, n));
+    deps->Add(parent);
+    if (parent->state() == Serverset::State::kMissing) continue;
+    if (parent->state() != Serverset::State::kThere) return {};  // it tells when it is read
+    deps->Add(parent->Awaits(znodes[n]));
+    const auto child = Known(First(znodes, n + 1));
+    if (!parent->HasChild(znodes[n]) || !child || child->state() != Serverset::State::kMissing) {
+      return {};
+    }
+    child->Read();  // it came meanwhile
+    return {Kind::kPending, false, "", nullptr};
+  }
+  return {};
 }
 
 std::shared_ptr<Serverset> ServersetTree::Known(const Znodes& znodes) const {
@@ -84,10 +91,14 @@ std::shared_ptr<Serverset> ServersetTree::Known(const Znodes& znodes) const {
   return at == sets_->end() ? nullptr : at->second.lock();
 }
 
-bool ServersetTree::IsAbsent(const Znodes& znodes) const {
+bool ServersetTree::IsAbsent(const Znodes& znodes, naming::Dependencies* deps) const {
   for (size_t n = znodes.size(); n-- > 0;) {
-    const auto parent = Known(Znodes(znodes.begin(), znodes.begin() + static_cast<ptrdiff_t>(n)));
-    if (parent && parent->has_list()) return !parent->HasChild(znodes[n]);
+    const auto parent = Known(First(znodes, n));
+    if (!parent || !parent->has_list()) continue;
+    if (parent->HasChild(znodes[n])) return false;
+    deps->Add(parent);
+    deps->Add(parent->Awaits(znodes[n]));
+    return true;
   }
   return false;
 }

@@ -9,7 +9,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +35,7 @@ class ServersetTree {
   ServersetTree(const ServersetTree&) = delete;
   ServersetTree& operator=(const ServersetTree&) = delete;
 
-  // `below`: the znode after it in the whole name, which was tried before; the answer hangs on
-  // whether that comes, too.
-  Found Find(const naming::ServersetName& name, const std::optional<std::string>& below,
-             naming::Dependencies* deps);
+  Found Find(const naming::ServersetName& name, naming::Dependencies* deps);
   // The sets in use.
   std::vector<std::shared_ptr<Serverset>> sets() const;
   const ServersetPlace& place() const { return place_; }
@@ -50,10 +46,10 @@ class ServersetTree {
 
   std::shared_ptr<Serverset> Known(const Znodes& znodes) const;
   std::shared_ptr<Serverset> At(const Znodes& znodes);
-  // The list of a parent that is watched says so.
-  bool IsAbsent(const Znodes& znodes) const;
-  // It came after it was found missing.
-  bool ReadAgain(Znodes znodes, const std::string& below);
+  // The list of a parent that is watched says so; the answer hangs on that.
+  bool IsAbsent(const Znodes& znodes, naming::Dependencies* deps) const;
+  // It was found missing: watches for it at the nearest parent that is there.
+  Found FindMissing(const Znodes& znodes, naming::Dependencies* deps);
 
   const ServersetPlace place_;
   const std::shared_ptr<Sets> sets_;

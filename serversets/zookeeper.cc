@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <zookeeper/zookeeper.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -19,6 +20,7 @@ struct Shared {
   std::mutex mutex;
   net::EventLoop* loop = nullptr;
   zhandle_t* handle = nullptr;
+  std::atomic<int> out{0};  // questions without an answer
   // On the loop only.
   ZkClient::Owner* owner = nullptr;
 
@@ -29,10 +31,18 @@ struct Shared {
 };
 using SharedPtr = std::shared_ptr<Shared>;
 
-// A question that is out; freed by its answer, which the library always gives.
+// A question that is out; freed by its answer.
 struct Question {
-  SharedPtr shared;
-  ZkClient::Call call;
+  Question(SharedPtr who, ZkClient::Call answered)
+      : shared(std::move(who)), call(std::move(answered)) {
+    ++shared->out;
+  }
+  ~Question() { --shared->out; }
+  Question(const Question&) = delete;
+  Question& operator=(const Question&) = delete;
+
+  const SharedPtr shared;
+  const ZkClient::Call call;
 };
 
 Code CodeOf(int rc) {
@@ -96,7 +106,8 @@ void OnCreated(int rc, const char* path, const void* data) {
 }
 
 void OnDone(int rc, const void* data) { Answer(data, AnswerOf(rc)); }
-void OnUnwatched(int, const void*) {}
+void OnAuth(int, const void*) {}  // a refusal ends the session
+void OnUnwatched(int, const void* data) { delete static_cast<const Question*>(data); }
 
 void TellState(const SharedPtr& shared, ZkClient::State state, const std::string& why) {
   shared->Post([shared, state, why] {
@@ -146,9 +157,15 @@ void Log(const char* text) { VLOG(1) << "zookeeper: " << text; }
 
 // --- on threads of their own ---
 
+// The library loses questions that are out when it closes, so they are waited for. They end with
+// the connection, too.
 void Close(zhandle_t* handle) {
   auto* context = static_cast<SharedPtr*>(const_cast<void*>(zoo_get_context(handle)));
-  zookeeper_close(handle);  // every question has its answer then
+  constexpr std::chrono::milliseconds kStep{2}, kLongest{2000};
+  for (auto waited = kStep; (*context)->out > 0 && waited < kLongest; waited += kStep) {
+    std::this_thread::sleep_for(kStep);
+  }
+  zookeeper_close(handle);
   delete context;
 }
 
@@ -166,7 +183,7 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
   }
   if (!cluster.auth_scheme.empty()) {
     zoo_add_auth(handle, cluster.auth_scheme.c_str(), cluster.auth.data(),
-                 static_cast<int>(cluster.auth.size()), OnUnwatched, nullptr);
+                 static_cast<int>(cluster.auth.size()), OnAuth, nullptr);
   }
   std::unique_lock lock(shared->mutex);
   if (shared->loop) {
@@ -238,7 +255,7 @@ class ZooKeeper final : public ZkClient {
   }
   // Null before the session was ever connected: told later, as all answers are.
   Question* Ask(Call call) {
-    if (handle()) return new Question{shared_, std::move(call)};
+    if (handle()) return new Question(shared_, std::move(call));
     shared_->Post([shared = shared_, call = std::move(call)] {
       if (shared->owner) call(AnswerOf(ZINVALIDSTATE));
     });
@@ -253,7 +270,10 @@ class ZooKeeper final : public ZkClient {
     constexpr int kAtServer = 0;
     auto* done = reinterpret_cast<void_completion_t*>(&OnUnwatched);
     zhandle_t* at = handle();
-    if (at) zoo_aremove_all_watches(at, path.c_str(), type, kAtServer, done, nullptr);
+    if (!at) return;
+    auto* question = new Question(shared_, nullptr);
+    const int rc = zoo_aremove_all_watches(at, path.c_str(), type, kAtServer, done, question);
+    if (rc != ZOK) delete question;
   }
 
   SharedPtr shared_;

@@ -485,6 +485,23 @@ TEST_F(TwoClustersTest, WhatTheyHaveIsPutTogether) {
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0") << "that of one is left";
 }
 
+TEST_F(TwoClustersTest, WhatComesInOneWhileTheOtherHasItAlreadyIsHeard) {
+  west_.Put("/prod/s/member_1", Member("10.1.0.1", 80));
+  zk_.Put("/prod/x");
+  auto name = Bind("/prod/s/get");
+  EXPECT_EQ(name->Addr(), "10.1.0.1:80*1.0");
+  PutMembers("/prod/s", 1);
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.1.0.1:80*1.0") << "its parent is there";
+  auto deep = Bind("/new/a/b");
+  west_.Put("/new/a/b/member_1", Member("10.1.0.1", 80));
+  Pass(Serverset::kCoalesce);
+  EXPECT_EQ(deep->Addr(), "10.1.0.1:80*1.0");
+  PutMembers("/new/a/b", 1);
+  for (int i = 0; i < 5; i++) Pass(Serverset::kCoalesce);
+  EXPECT_EQ(deep->Addr(), "10.0.0.1:80*1.0, 10.1.0.1:80*1.0") << "not even its parents were";
+}
+
 TEST_F(TwoClustersTest, OneThatIsAwayHidesNothingOfTheOther) {
   west_.Lose();
   Drain();

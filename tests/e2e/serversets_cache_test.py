@@ -1,0 +1,181 @@
+"""Serversets from the cache on disk, of several clusters, and as the admin server shows them, with
+real ZooKeepers."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import wire
+from client import Client
+from fake_backend import FakeBackend
+from router_process import Router, RouterTest, until
+from zookeeper import ZooKeeper
+
+PAGE = "/namer_state/io.l5d.serversets.json"
+
+
+def state(router):
+    status, body = router.admin(PAGE)
+    assert status == 200, body
+    return json.loads(body)["clusters"]
+
+
+def shown(router, path, cluster=0):
+    return state(router)[cluster]["sets"].get(path)
+
+
+class FromTheCache(RouterTest):
+    """The router starts while ZooKeeper is away, with what an earlier one knew."""
+
+    @classmethod
+    def configure(cls):
+        cls.zookeeper = ZooKeeper().start()
+        cls.addClassCleanup(cls.zookeeper.stop)
+        cls.one, cls.two = cls.backend(FakeBackend("one")), cls.backend(FakeBackend("two"))
+        cls.folder = tempfile.TemporaryDirectory(prefix="trestle-cache-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.cache = os.path.join(cls.folder.name, "sets")
+        cls.learn()
+        cls.zookeeper.kill()
+        router = cls.router_with_cache(cls.cache)
+        router.write("never", cls.two.port)
+        return router
+
+    @classmethod
+    def learn(cls):
+        """A router that calls users while ZooKeeper is there."""
+        cls.zookeeper.add("/prod/users", cls.one.port)
+        router = cls.router_with_cache(cls.cache).start()
+        try:
+            with Client(router.port) as client:
+                until(lambda: client.text("users:get").startswith("one"), "users answers")
+            assert shown(router, "/prod/users")["stale"] is None
+        finally:
+            router.stop()
+        assert len(os.listdir(cls.cache)) == 1
+
+    @classmethod
+    def router_with_cache(cls, folder):
+        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 300,
+                          "thriftMethodInDst": True, "dtab":
+                          "/srv => /#/io.l5d.fs ; /srv => /#/io.l5d.serversets/prod ; /svc => /srv"
+                          }])
+        router.config["namers"].append({
+            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000, "cacheDir": folder,
+            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        return router
+
+    def test_the_last_good_sets_serve_at_once_and_are_marked_stale(self):
+        with Client(self.router.port) as client:
+            self.assertTrue(client.text("users:get").startswith("one"), "at once")
+            stale = shown(self.router, "/prod/users")["stale"]
+            self.assertEqual(stale["why"], "read from the cache")
+            self.assertRegex(stale["since"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+            message = client.call("never:get")
+            self.assertEqual(message.kind, wire.EXCEPTION, "no fallback for what is unknown")
+            self.assertIn(b"bindingTimeoutMs", message.fields[1])
+            self.zookeeper.start()
+            member = self.zookeeper.add("/prod/users", self.two.port)
+            until(lambda: client.text("users:get").startswith("two"), "ZooKeeper is heard again")
+            until(lambda: client.text("never:get").startswith("two"), "the fallback answers")
+            self.assertIsNone(shown(self.router, "/prod/users")["stale"])
+            self.zookeeper.remove(member)
+
+    def test_a_folder_that_cannot_be_had_is_an_error_with_its_key(self):
+        router = self.router_with_cache("/nowhere/at/all")
+        self.addCleanup(router.stop)
+        router.launch()
+        self.assertEqual(router.wait(), 2)
+        self.assertRegex(router.log(), r"namers\[1\]\.cacheDir: /nowhere/at/all: cannot make it")
+
+
+class SeveralClusters(RouterTest):
+    @classmethod
+    def configure(cls):
+        cls.east, cls.west = ZooKeeper().start(), ZooKeeper().start()
+        for zookeeper in (cls.east, cls.west):
+            cls.addClassCleanup(zookeeper.stop)
+        cls.one, cls.two = cls.backend(FakeBackend("one")), cls.backend(FakeBackend("two"))
+        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
+                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
+        router.config["namers"].append({
+            "kind": "io.l5d.serversets", "clusters": [
+                {"zkAddrs": [{"host": "127.0.0.1", "port": cls.east.port}],
+                 "sessionTimeoutMs": 2000},
+                {"zkAddrs": [{"host": "127.0.0.1", "port": cls.west.port}], "chroot": "/fleet",
+                 "sessionTimeoutMs": 2000}]})
+        return router
+
+    def test_their_members_are_put_together_and_one_may_be_away(self):
+        self.east.add("/prod/both", self.one.port)
+        self.west.add("/fleet/prod/both", self.two.port)
+        self.west.add("/fleet/prod/west", self.two.port)
+        with Client(self.router.port) as client:
+            def answers(name):
+                return {client.text(f"{name}:get").split(" ")[0] for _ in range(20)}
+
+            until(lambda: answers("both") == {"one", "two"}, "members of both")
+            until(lambda: answers("west") == {"two"}, "members of one")
+            self.west.kill()
+            until(lambda: not state(self.router)[1]["connected"], "it is seen")
+            self.assertEqual(answers("both"), {"one", "two"})
+            self.assertIsNone(shown(self.router, "/prod/both", 0)["stale"])
+            self.assertIsNotNone(shown(self.router, "/prod/both", 1)["stale"])
+            third = self.east.add("/prod/west", self.one.port)
+            until(lambda: answers("west") == {"one", "two"}, "the other one is heard")
+            self.east.remove(third)
+
+
+class AtTheAdminServer(RouterTest):
+    @classmethod
+    def configure(cls):
+        cls.zookeeper = ZooKeeper().start()
+        cls.addClassCleanup(cls.zookeeper.stop)
+        cls.one = cls.backend(FakeBackend("one"))
+        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
+                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
+        router.config["namers"].append({
+            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000,
+            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        return router
+
+    def test_sets_their_members_and_those_left_out(self):
+        self.zookeeper.add("/prod/users", self.one.port, shard=3)
+        self.zookeeper.put("/prod/users/member_junk", "{not json")
+        with Client(self.router.port) as client:
+            until(lambda: client.text("users:get").startswith("one"), "it is served")
+        users = shown(self.router, "/prod/users")
+        self.assertEqual(users["state"], "there")
+        self.assertEqual(users["leftOut"], {"member_junk": "no JSON object"})
+        self.assertEqual(users["watch"], {"list": True, "members": 2})
+        member = users["members"][0]
+        self.assertEqual((member["host"], member["port"], member["status"], member["shard"]),
+                         ("127.0.0.1", self.one.port, "ALIVE", 3))
+        self.assertEqual(users["served"]["/prod/users"]["addresses"],
+                         [f"127.0.0.1:{self.one.port}"])
+        scope = "namer/#/io.l5d.serversets"
+        cluster = f"{scope}/cluster/127.0.0.1:{self.zookeeper.port}"
+        metrics = self.router.metrics()
+        for name, value in {"members": 2, "left_out": 1}.items():
+            self.assertEqual(metrics[f"{scope}/{name}"], value, name)
+        self.assertGreaterEqual(metrics[f"{scope}/sets"], 1)
+        for name, value in {"connected": 1, "stale_s": 0, "sessions": 1, "watches": 3}.items():
+            self.assertEqual(metrics[f"{cluster}/{name}"], value, name)
+        self.zookeeper.pause(True)
+        try:
+            until(lambda: shown(self.router, "/prod/users")["stale"], "it is stale")
+            until(lambda: self.router.metrics()[f"{cluster}/stale_s"] > 0, "and counts seconds")
+        finally:
+            self.zookeeper.pause(False)
+        until(lambda: not shown(self.router, "/prod/users")["stale"], "it is back")
+
+    def test_a_namer_that_is_not_there_has_no_page(self):
+        self.assertEqual(self.router.admin("/namer_state/io.l5d.nope.json")[0], 404)
+        self.assertEqual(self.router.admin("/namer_state/io.l5d.fs.json")[0], 404)
+        self.assertEqual(self.router.admin("/namer_state/")[0], 404)
+        self.assertEqual(self.router.admin(PAGE, method="POST")[0], 405)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
