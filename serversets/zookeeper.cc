@@ -181,6 +181,8 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
     delete context;
     return TellState(shared, ZkClient::State::kOver, cluster.hosts + ": " + why);
   }
+  // Hosts are looked up when a connection is lost; else the library does it for each message.
+  zoo_set_servers_resolution_delay(handle, -1);
   if (!cluster.auth_scheme.empty()) {
     zoo_add_auth(handle, cluster.auth_scheme.c_str(), cluster.auth.data(),
                  static_cast<int>(cluster.auth.size()), OnAuth, nullptr);

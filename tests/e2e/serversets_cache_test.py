@@ -12,6 +12,8 @@ from fake_backend import FakeBackend
 from router_process import Router, RouterTest, until
 from zookeeper import ZooKeeper
 
+KNOWN_EXAMPLE = """/srv => /io.l5d.fs ; /srv => /io.l5d.serversets/prod ;
+                   /host => /srv ; /svc => /host"""
 PAGE = "/namer_state/io.l5d.serversets.json"
 
 
@@ -134,11 +136,18 @@ class AtTheAdminServer(RouterTest):
         cls.addClassCleanup(cls.zookeeper.stop)
         cls.one = cls.backend(FakeBackend("one"))
         router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
-                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
+                          "dtab": KNOWN_EXAMPLE}])
         router.config["namers"].append({
             "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000,
             "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        router.write("old", cls.one.port)
         return router
+
+    def test_names_without_the_hash_work_and_so_does_their_fallback(self):
+        with Client(self.router.port) as client:
+            until(lambda: client.text("old:get").startswith("one"), "the file answers")
+            tree = json.loads(self.router.delegate("/svc/old")[1])
+            self.assertIn("/#/io.l5d.fs/old", json.dumps(tree))
 
     def test_sets_their_members_and_those_left_out(self):
         self.zookeeper.add("/prod/users", self.one.port, shard=3)
@@ -160,8 +169,11 @@ class AtTheAdminServer(RouterTest):
         for name, value in {"members": 2, "left_out": 1}.items():
             self.assertEqual(metrics[f"{scope}/{name}"], value, name)
         self.assertGreaterEqual(metrics[f"{scope}/sets"], 1)
-        for name, value in {"connected": 1, "stale_s": 0, "sessions": 1, "watches": 3}.items():
+        for name, value in {"connected": 1, "stale_s": 0, "sessions": 1}.items():
             self.assertEqual(metrics[f"{cluster}/{name}"], value, name)
+        watches = [one["watch"] for one in state(self.router)[0]["sets"].values()]
+        self.assertEqual(self.router.metric(f"{cluster}/watches"),
+                         sum(watch["list"] + watch["members"] for watch in watches))
         self.zookeeper.pause(True)
         try:
             until(lambda: shown(self.router, "/prod/users")["stale"], "it is stale")
