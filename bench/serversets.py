@@ -155,12 +155,13 @@ def measure(options, closing):
         client.text("bench:echo")
         small = router.memory()
         for number in range(options.sets):
-            client.text(f"set{number}:get")
+            client.text(f"set{number}:get")  # each waits until its set was read
+    large = router.memory()
     scope = "namer/#/io.l5d.serversets"
     wanted = options.sets * options.members
     until(lambda: router.metric(f"{scope}/members") >= wanted, "all sets are followed")
     print(f"{options.sets} sets with {options.members} members each, all in use; "
-          f"memory {small / mib:.1f} MiB with one set, {router.memory() / mib:.1f} with all")
+          f"memory {small / mib:.1f} MiB with one set, {large / mib:.1f} with all")
     runs = {False: [], True: []}
     for _ in range(options.rounds):
         for changing in (False, True):

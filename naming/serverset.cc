@@ -53,16 +53,18 @@ base::Result<std::optional<ServersetPath>> ParseServersetPath(std::string_view t
   return std::optional<ServersetPath>(ServersetPath{(*path)[0], std::move(*name)});
 }
 
+bool IsPicked(const ServersetEntry& entry, double weight,
+              const std::optional<std::string>& endpoint, std::optional<int64_t> shard) {
+  if (entry.status != "ALIVE" || weight == -1.0 || (shard && entry.shard != shard)) return false;
+  return std::find(entry.names.begin(), entry.names.end(), endpoint) != entry.names.end();
+}
+
 std::vector<ServersetEntry> PickServersetEntries(const std::vector<ServersetEntry>& entries,
                                                  const std::optional<std::string>& endpoint,
                                                  std::optional<int64_t> shard) {
   std::vector<ServersetEntry> used;
   for (const ServersetEntry& entry : entries) {
-    const bool named =
-        std::find(entry.names.begin(), entry.names.end(), endpoint) != entry.names.end();
-    if (entry.status != "ALIVE" || !named || entry.weight == -1.0) continue;
-    if (shard && entry.shard != shard) continue;
-    used.push_back(entry);
+    if (IsPicked(entry, entry.weight, endpoint, shard)) used.push_back(entry);
   }
   return used;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -52,14 +53,33 @@ struct ServersetEntry {
   std::map<std::string, std::string> metadata;
 };
 
-// All entries, weights of the vectors applied. Into `left_out` (may be null) go the nodes that give
-// none, by name, each with the reason.
-std::vector<ServersetEntry> ParseServersetNodes(
-    const std::vector<ServersetNode>& nodes,
-    std::map<std::string, std::string>* left_out = nullptr);
+// What one member node gives.
+struct ServersetMember {
+  std::vector<ServersetEntry> entries;  // their weights are 1
+  std::string why;                      // there are none
+};
+ServersetMember ParseServersetMember(const ServersetNode& node);
 
-// Those of them that are used: alive, of that endpoint, of that shard if one is asked, and not
-// taken out by a weight of exactly -1.
+// The weights that the vectors of a set give, all put together.
+class ServersetWeights {
+ public:
+  ServersetWeights() = default;
+  explicit ServersetWeights(const std::vector<ServersetNode>& vectors);
+  double Of(const ServersetEntry& entry) const;
+
+ private:
+  std::map<std::string, double, std::less<>> members_;
+  std::map<int64_t, double> shards_;
+  std::map<std::pair<std::string, int64_t>, double> inets_;
+};
+
+// All entries of a set, weights of the vectors applied.
+std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes);
+
+// An entry with that weight is used: alive, of that endpoint, of that shard if one is asked, and
+// not taken out by a weight of exactly -1.
+bool IsPicked(const ServersetEntry& entry, double weight,
+              const std::optional<std::string>& endpoint, std::optional<int64_t> shard);
 std::vector<ServersetEntry> PickServersetEntries(const std::vector<ServersetEntry>& entries,
                                                  const std::optional<std::string>& endpoint,
                                                  std::optional<int64_t> shard);

@@ -1,7 +1,10 @@
 // ParseServersetNodes: the JSON of members and vectors.
 #include <algorithm>
+#include <compare>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "naming/serverset.h"
@@ -72,15 +75,13 @@ std::map<std::string, std::string> Metadata(const Json& value) {
 // Adds `endpoint` of a member: a name more for an address that it gave already, or a new entry.
 // Gives what is wrong with it, or null.
 const char* AddEndpoint(const Json& endpoint, std::optional<std::string> name,
-                        const ServersetEntry& member, std::vector<ServersetEntry>* entries,
-                        size_t first) {
+                        const ServersetEntry& member, std::vector<ServersetEntry>* entries) {
   const Json& host = Field(endpoint, "host");
   const std::optional<int64_t> port = Integer(Field(endpoint, "port"));
   if (endpoint.is_null()) return "no serviceEndpoint";
   if (!host.is_string()) return "host is no text";
   if (!port) return "port is no integer";
-  for (size_t i = first; i < entries->size(); ++i) {
-    ServersetEntry& entry = (*entries)[i];
+  for (ServersetEntry& entry : *entries) {
     if (entry.host == host.get<std::string>() && entry.port == *port) {
       entry.names.push_back(std::move(name));
       return nullptr;
@@ -94,47 +95,14 @@ const char* AddEndpoint(const Json& endpoint, std::optional<std::string> name,
   return nullptr;
 }
 
-// Gives why it is no use, or null.
-const char* AddMember(const ServersetNode& node, std::vector<ServersetEntry>* entries) {
-  const Json object = ParseObject(node.data);
-  if (object.is_null()) return "no JSON object";
-  ServersetEntry member;
-  member.member = node.name;
-  member.status = Status(Field(object, "status"));
-  member.shard = Integer(Field(object, "shard"));
-  member.metadata = Metadata(Field(object, "metadata"));
-  const size_t first = entries->size();
-  const char* why =
-      AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, entries, first);
-  const Json& more = Field(object, "additionalEndpoints");
-  if (more.is_object()) {
-    for (const auto& [name, endpoint] : more.items()) {
-      AddEndpoint(endpoint, name, member, entries, first);
-    }
-  }
-  return entries->size() > first ? nullptr : why;
-}
-
 struct Selector {
   std::string kind;  // "member", "shard", "inet"
   std::string value;
   double weight = 1.0;
   double priority = 1.0;  // told apart only to see which vectors are equal
-  friend bool operator==(const Selector&, const Selector&) = default;
+  friend std::partial_ordering operator<=>(const Selector&, const Selector&) = default;
 };
 using Vector = std::vector<Selector>;
-
-bool Selects(const Selector& selector, const ServersetEntry& entry) {
-  if (selector.kind == "member") return entry.member == selector.value;
-  if (selector.kind == "shard") {
-    const auto shard = ParseInt32(selector.value);
-    return shard && entry.shard && *entry.shard == *shard;
-  }
-  const auto pieces = SplitDroppingEmptyTail(selector.value, ':');
-  if (pieces.size() != 2) return false;
-  const auto port = ParseInt32(pieces[1]);
-  return port && entry.host == pieces[0] && entry.port == *port;
-}
 
 Vector ParseVector(const ServersetNode& node) {
   Vector vector;
@@ -160,29 +128,78 @@ Vector ParseVector(const ServersetNode& node) {
 
 }  // namespace
 
-std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes,
-                                                std::map<std::string, std::string>* left_out) {
-  std::vector<ServersetEntry> entries;
-  std::vector<Vector> vectors;
-  for (const ServersetNode& node : nodes) {
-    if (node.name.starts_with("member_")) {
-      const char* why = AddMember(node, &entries);
-      if (why && left_out) (*left_out)[node.name] = why;
-    }
-    if (!node.name.starts_with("vector_")) continue;
-    Vector vector = ParseVector(node);
-    // Finagle keeps the vectors in a set: equal ones count once.
-    if (std::find(vectors.begin(), vectors.end(), vector) == vectors.end()) {
-      vectors.push_back(std::move(vector));
+ServersetMember ParseServersetMember(const ServersetNode& node) {
+  ServersetMember out;
+  const Json object = ParseObject(node.data);
+  if (object.is_null()) {
+    out.why = "no JSON object";
+    return out;
+  }
+  ServersetEntry member;
+  member.member = node.name;
+  member.status = Status(Field(object, "status"));
+  member.shard = Integer(Field(object, "shard"));
+  member.metadata = Metadata(Field(object, "metadata"));
+  const char* why =
+      AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, &out.entries);
+  const Json& more = Field(object, "additionalEndpoints");
+  if (more.is_object()) {
+    for (const auto& [name, endpoint] : more.items()) {
+      AddEndpoint(endpoint, name, member, &out.entries);
     }
   }
-  for (ServersetEntry& entry : entries) {
-    for (const Vector& vector : vectors) {
-      for (const Selector& selector : vector) {
-        if (Selects(selector, entry)) entry.weight *= selector.weight;
+  if (out.entries.empty()) out.why = why;
+  return out;
+}
+
+ServersetWeights::ServersetWeights(const std::vector<ServersetNode>& nodes) {
+  // Finagle keeps the vectors in a set: equal ones count once.
+  std::set<Vector> vectors;
+  for (const ServersetNode& node : nodes) vectors.insert(ParseVector(node));
+  auto multiply = [](auto* map, auto key, double weight) {
+    map->try_emplace(std::move(key), 1.0).first->second *= weight;
+  };
+  for (const Vector& vector : vectors) {
+    for (const Selector& selector : vector) {
+      if (selector.kind == "member") {
+        multiply(&members_, selector.value, selector.weight);
+      } else if (selector.kind == "shard") {
+        if (const auto shard = ParseInt32(selector.value)) {
+          multiply(&shards_, int64_t{*shard}, selector.weight);
+        }
+      } else {
+        const auto pieces = SplitDroppingEmptyTail(selector.value, ':');
+        const auto port = pieces.size() == 2 ? ParseInt32(pieces[1]) : std::nullopt;
+        if (port) {
+          multiply(&inets_, std::pair(std::string(pieces[0]), int64_t{*port}), selector.weight);
+        }
       }
     }
   }
+}
+
+double ServersetWeights::Of(const ServersetEntry& entry) const {
+  double weight = 1.0;
+  const auto member = members_.find(entry.member);
+  if (member != members_.end()) weight *= member->second;
+  const auto shard = entry.shard ? shards_.find(*entry.shard) : shards_.end();
+  if (shard != shards_.end()) weight *= shard->second;
+  if (inets_.empty()) return weight;
+  const auto inet = inets_.find({entry.host, entry.port});
+  return inet == inets_.end() ? weight : weight * inet->second;
+}
+
+std::vector<ServersetEntry> ParseServersetNodes(const std::vector<ServersetNode>& nodes) {
+  std::vector<ServersetEntry> entries;
+  std::vector<ServersetNode> vectors;
+  for (const ServersetNode& node : nodes) {
+    if (node.name.starts_with("vector_")) vectors.push_back(node);
+    if (!node.name.starts_with("member_")) continue;
+    ServersetMember member = ParseServersetMember(node);
+    std::move(member.entries.begin(), member.entries.end(), std::back_inserter(entries));
+  }
+  const ServersetWeights weights(vectors);
+  for (ServersetEntry& entry : entries) entry.weight = weights.Of(entry);
   return entries;
 }
 

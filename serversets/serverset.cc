@@ -18,9 +18,13 @@ constexpr base::Duration kTryAgain = std::chrono::seconds(1);
 // A member is a small JSON text.
 constexpr size_t kMostMemberBytes = 64 * 1024;
 
-bool IsMember(const std::string& name) {
-  return name.starts_with("member_") || name.starts_with("vector_");
-}
+// A set that changes all the time is saved so often.
+constexpr base::Duration kSaveAgain = std::chrono::seconds(1);
+// Of the control loop's time one set gets no more than a tenth, however large it is.
+constexpr int kOtherWork = 9;
+
+bool IsVector(const std::string& name) { return name.starts_with("vector_"); }
+bool IsMember(const std::string& name) { return name.starts_with("member_") || IsVector(name); }
 
 }  // namespace
 
@@ -47,11 +51,13 @@ Serverset::Serverset(const ServersetPlace* place, std::string path)
             list_changed_ = true;
             ReadSoon();
           })),
-      again_(place->loop, [this] { ReadNow(); }) {
+      again_(place->loop, [this] { ReadNow(); }),
+      save_(place->loop, [this] { SaveCached(); }) {
   place_->metrics.sets->Add(1);
 }
 
 Serverset::~Serverset() {
+  if (save_.armed()) SaveCached();
   place_->metrics.sets->Add(-1);
   place_->metrics.members->Add(-static_cast<int64_t>(members_.size()));
   place_->metrics.left_out->Add(-static_cast<int64_t>(left_out_.size()));
@@ -71,9 +77,24 @@ bool Serverset::LoadCached() {
   if (!cached_) return false;
   LOG(WARNING) << "ZooKeeper " << place_->session->hosts() << " is not there: " << path_
                << " is served as the cache has it";
+  for (ServersetNode& node : cached_->nodes) {
+    if (!IsMember(node.name)) continue;
+    Member& member = cached_members_[node.name];
+    member.data = std::move(node.data);
+    Parse(node.name, &member);
+  }
+  cached_->nodes.clear();
+  weights_changed_ = true;
   state_ = State::kThere;
   Publish();
   return true;
+}
+
+void Serverset::DropCached() {
+  if (!cached_) return;
+  cached_.reset();
+  cached_members_.clear();
+  weights_changed_ = true;
 }
 
 void Serverset::OnSession() {
@@ -81,11 +102,12 @@ void Serverset::OnSession() {
   if (LoadCached()) NotifyAll();
 }
 
-void Serverset::SaveCached(const std::vector<ServersetNode>& nodes) {
-  if (!place_->cache || vanished_) return;
+// What is good of it; junk alone leaves the file as it is.
+void Serverset::SaveCached() {
+  if (!has_list()) return;
   std::vector<ServersetNode> good;
-  for (const ServersetNode& node : nodes) {
-    if (!left_out_.contains(node.name)) good.push_back(node);
+  for (const auto& [name, member] : members_) {
+    if (member.read && member.why.empty()) good.push_back({name, member.data});
   }
   if (!good.empty()) {
     place_->cache->Save(place_->session->hosts(), path_, good, place_->loop->clock()->Wall());
@@ -98,7 +120,8 @@ void Serverset::SaveCached(const std::vector<ServersetNode>& nodes) {
 
 void Serverset::ReadSoon() {
   if (again_.armed()) return;
-  again_.ArmAt(std::max(place_->loop->Now(), read_at_ + kCoalesce));
+  again_.ArmAt(
+      std::max(place_->loop->Now(), read_at_ + std::max(kCoalesce, kOtherWork * published_in_)));
 }
 
 void Serverset::ReadNow() {
@@ -159,7 +182,8 @@ void Serverset::SetMissing() {
   }
   if (std::exchange(state_, State::kMissing) == State::kMissing) return;
   why_.clear();
-  cached_.reset();
+  DropCached();
+  save_.Cancel();
   TakeChildren({});
   if (place_->cache) place_->cache->Remove(place_->session->hosts(), path_);
   Publish();
@@ -172,7 +196,8 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
   const size_t before = members_.size();
   std::erase_if(members_, [&](const auto& member) {
     if (fresh.contains(member.first)) return false;
-    if (!member.second.data && member.second.why.empty()) --unread_;
+    if (!member.second.read) --unread_;
+    weights_changed_ |= IsVector(member.first);
     return true;
   });
   for (const std::string& name : fresh) {
@@ -203,20 +228,32 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
 void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
   const auto self = shared_from_this();
   Member& member = members_.at(name);
-  const bool first = !member.data && member.why.empty();
   if (answer.ok() && answer.data.size() > kMostMemberBytes) {
     answer.code = ZkAnswer::Code::kFailed;
     answer.why = "over 64 KiB";
   }
-  if (!first) place_->metrics.changes->Add(1);
+  if (!std::exchange(member.read, true)) {
+    --unread_;
+  } else {
+    place_->metrics.changes->Add(1);
+  }
   if (answer.ok()) {
     member.data = std::move(answer.data);
-    member.why.clear();
-  } else if (!member.data) {
+    Parse(name, &member);
+    weights_changed_ |= IsVector(name);
+  } else if (member.data.empty()) {
     member.why = answer.why;
   }
-  if (first) --unread_;
   if (!reading()) PublishThere();
+}
+
+void Serverset::Parse(const std::string& name, Member* member) {
+  if (IsVector(name)) return;
+  naming::ServersetMember parsed = naming::ParseServersetMember({name, member->data});
+  member->why = std::move(parsed.why);
+  member->entries = std::move(parsed.entries);
+  std::erase_if(member->entries, [](const auto& e) { return e.port < 0 || e.port > 65535; });
+  if (member->entries.empty() && member->why.empty()) member->why = "port is not 0 to 65535";
 }
 
 // --- telling ---
@@ -224,26 +261,26 @@ void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
 void Serverset::Publish() {
   const auto self = shared_from_this();
   const auto before = static_cast<int64_t>(left_out_.size());
+  const base::TimePoint began = place_->loop->clock()->Now();
   left_out_.clear();
-  std::vector<ServersetNode> nodes;
-  if (cached_) nodes = cached_->nodes;
-  for (const auto& [name, member] : members_) {
-    if (cached_) break;  // being read
-    if (member.data) nodes.push_back({name, *member.data});
-    if (!member.data) left_out_[name] = member.why;
+  std::vector<ServersetNode> vectors;
+  for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+    if (!member.why.empty()) left_out_[name] = member.why;
+    if (weights_changed_ && IsVector(name)) vectors.push_back({name, member.data});
   }
-  entries_ = naming::ParseServersetNodes(nodes, &left_out_);
-  if (has_list()) SaveCached(nodes);
+  if (std::exchange(weights_changed_, false)) weights_ = naming::ServersetWeights(vectors);
+  if (place_->cache && has_list() && !save_.armed()) save_.Arm(kSaveAgain);
   place_->metrics.left_out->Add(static_cast<int64_t>(left_out_.size()) - before);
   std::erase_if(views_, [](const auto& at) { return at.second.expired(); });
   for (const auto& view : views()) view->Update();
+  published_in_ = place_->loop->clock()->Now() - began;
 }
 
 void Serverset::PublishThere() {
   const auto self = shared_from_this();
   const bool come = state_ != State::kThere || cached_;
   state_ = State::kThere;
-  cached_.reset();
+  DropCached();
   why_.clear();
   Publish();
   if (come) NotifyAll();

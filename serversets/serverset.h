@@ -83,7 +83,13 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   std::shared_ptr<ServersetView> View(const std::optional<std::string>& endpoint,
                                       std::optional<int32_t> shard);
 
-  const std::vector<naming::ServersetEntry>& entries() const { return entries_; }
+  // Calls `each(entry, weight)` for all that its members give.
+  template <class F>
+  void ForEachEntry(F each) const {
+    for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+      for (const auto& entry : member.entries) each(entry, weights_.Of(entry));
+    }
+  }
   // Children that are no use as a member, and why.
   const std::map<std::string, std::string>& left_out() const { return left_out_; }
   bool vanished() const { return vanished_.has_value(); }
@@ -107,18 +113,22 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
  private:
   struct Member {
     std::unique_ptr<ZkSession::Watched> watch;
-    std::optional<std::string> data;
-    std::string why;  // it has none
+    bool read = false;
+    std::string data;
+    std::vector<naming::ServersetEntry> entries;
+    std::string why;  // it is no use
   };
   class Awaited;
 
   bool LoadCached();
-  void SaveCached(const std::vector<naming::ServersetNode>& nodes);
+  void DropCached();
+  void SaveCached();
   void OnChildren(ZkAnswer answer);
   void OnMissing();
   void SetMissing();
   void TakeChildren(std::vector<std::string> names);
   void OnMember(const std::string& name, ZkAnswer answer);
+  static void Parse(const std::string& name, Member* member);
   void ReadSoon();
   void ReadNow();
   bool reading() const;
@@ -142,7 +152,11 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   base::TimePoint emptied_{};  // when its last member left
   std::optional<SetCache::Saved> cached_;
   net::Timer again_;
-  std::vector<naming::ServersetEntry> entries_;
+  base::Duration published_in_{};
+  std::map<std::string, Member> cached_members_;  // while cached_
+  naming::ServersetWeights weights_;
+  bool weights_changed_ = false;
+  net::Timer save_;
   std::map<std::string, std::string> left_out_;
   std::map<std::string, std::weak_ptr<Awaited>> awaited_;
   std::map<std::pair<std::optional<std::string>, std::optional<int32_t>>,

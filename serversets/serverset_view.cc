@@ -20,10 +20,10 @@ ServersetView::ServersetView(std::shared_ptr<Serverset> set, const ServersetPlac
 
 std::vector<Endpoint> ServersetView::Picked() const {
   std::vector<Endpoint> endpoints;
-  for (const auto& entry : naming::PickServersetEntries(set_->entries(), endpoint_, shard_)) {
-    if (entry.port < 0 || entry.port > 65535) continue;
-    endpoints.push_back({entry.host, static_cast<uint16_t>(entry.port), entry.weight, true});
-  }
+  set_->ForEachEntry([&](const naming::ServersetEntry& entry, double weight) {
+    if (!naming::IsPicked(entry, weight, endpoint_, shard_)) return;
+    endpoints.push_back({entry.host, static_cast<uint16_t>(entry.port), weight, true});
+  });
   return endpoints;
 }
 
