@@ -11,6 +11,8 @@ namespace {
 // So that ZooKeeper is noticed soon when it is back.
 constexpr base::Duration kFirstWait = std::chrono::milliseconds(250);
 constexpr base::Duration kLongestWait = std::chrono::seconds(1);
+// How often the same is told in the log.
+constexpr base::Duration kTellAgain = std::chrono::minutes(1);
 // How often the time without ZooKeeper is shown.
 constexpr base::Duration kShowLost = std::chrono::seconds(1);
 
@@ -65,7 +67,12 @@ void ZkSession::Drop() {
 }
 
 void ZkSession::Replace(const std::string& why) {
-  VLOG(1) << "ZooKeeper " << options_.shown << ": " << why << "; another session is begun";
+  const base::TimePoint now = loop_->Now();
+  if (why != told_ || now >= tell_at_) {
+    LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why << "; another session is begun";
+    told_ = why;
+    tell_at_ = now + kTellAgain;
+  }
   Drop();
   patience_.Cancel();
   retry_.Arm(wait_);

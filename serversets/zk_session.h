@@ -97,6 +97,8 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   int64_t last_session_ = 0;
   std::optional<base::TimePoint> lost_since_;
   std::string why_;
+  std::string told_;  // in the log: why another session was begun
+  base::TimePoint tell_at_{};
   std::map<Key, Watched*> nodes_;
   std::deque<Watched*> queue_;
   size_t asked_ = 0;

@@ -189,5 +189,30 @@ class AtTheAdminServer(RouterTest):
         self.assertEqual(self.router.admin(PAGE, method="POST")[0], 405)
 
 
+class NotInUse(RouterTest):
+    @classmethod
+    def configure(cls):
+        cls.zookeeper = ZooKeeper().start()
+        cls.addClassCleanup(cls.zookeeper.stop)
+        cls.one = cls.backend(FakeBackend("one"))
+        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
+                          "bindingCache": {"idleTtlSecs": 1},
+                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
+        router.config["namers"].append({
+            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000,
+            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        return router
+
+    def test_watches_go_with_the_last_name_in_use(self):
+        for i in range(20):
+            self.zookeeper.add("/prod/users", self.one.port, shard=i)
+        with Client(self.router.port) as client:
+            until(lambda: client.text("users:get").startswith("one"), "it is served")
+            self.assertGreaterEqual(self.zookeeper.watches(), 21)
+            until(lambda: self.zookeeper.watches() == 0, "its watches are gone")
+            self.assertEqual(state(self.router)[0]["sets"], {})
+            self.assertTrue(client.text("users:get").startswith("one"), "and it is found again")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
