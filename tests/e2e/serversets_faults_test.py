@@ -136,6 +136,20 @@ class Faults(ServersetsTest):
         self.add("seven")
         until(lambda: self.ask() == "seven", "a new member gets calls")
 
+    def test_zookeeper_comes_back_with_nothing(self):
+        for name in SIX:
+            self.add(name)
+        self.settles(SIX)
+        with self.no_call_fails(*SIX):
+            self.zookeeper.kill()
+            self.zookeeper.wipe()
+            self.zookeeper.start()
+            self.router_session()
+            for name in SIX:
+                self.add(name)
+            self.settles(SIX)
+        self.heard_of_the_seventh()
+
     def test_changes_that_come_fast(self):
         """2,000 of them, of which the router reads what there is at times."""
         names = ("one", "two", "three")

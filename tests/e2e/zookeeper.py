@@ -70,6 +70,7 @@ class Znodes:
         if self.kazoo:
             self.kazoo.stop()
             self.kazoo.close()
+            self.kazoo = None
 
     def add(self, path, port, **more):
         """A member of the set at `path`; gives its znode."""
@@ -135,6 +136,11 @@ class ZooKeeper(Znodes):
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def wipe(self):
+        """Takes away what it holds, once it was killed. Who saw it is not let in again."""
+        shutil.rmtree(os.path.join(self.folder, "data", "version-2"))
+        self.forget_client()
 
     def pause(self, paused):
         self.process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
