@@ -26,12 +26,26 @@ void ResolvedSet::Set(std::vector<Endpoint> endpoints) {
     }
     Host& host = hosts[key];
     host.addr = inet_->Resolve(key.first, key.second);
-    host.changed = host.addr->Subscribe([this] {
-      auto call = changed_;  // which may destroy us
-      call();
-    });
+    if (host.addr->Get().kind == Addr::Kind::kBound) host.last = host.addr->Get().endpoints;
+    host.changed = host.addr->Subscribe([this, key] { OnChange(key); });
   }
   hosts_ = std::move(hosts);
+}
+
+void ResolvedSet::OnChange(const Key& key) {
+  Host& host = hosts_.at(key);
+  if (host.addr->Get().kind == Addr::Kind::kBound) host.last = host.addr->Get().endpoints;
+  auto call = changed_;  // which may destroy us
+  call();
+}
+
+void ResolvedSet::Add(const Endpoint& written, const std::vector<Endpoint>& found,
+                      std::vector<Endpoint>* all) {
+  for (Endpoint endpoint : found) {
+    endpoint.weight = written.weight;
+    endpoint.has_weight = written.has_weight;
+    all->push_back(std::move(endpoint));
+  }
 }
 
 Addr ResolvedSet::Value() const {
@@ -42,16 +56,17 @@ Addr ResolvedSet::Value() const {
     const Addr& addr = hosts_.at(Key(e.host, e.port)).addr->Get();
     pending |= addr.kind == Addr::Kind::kPending;
     if (addr.kind == Addr::Kind::kFailed && cause.empty()) cause = addr.cause;
-    if (addr.kind != Addr::Kind::kBound) continue;
-    for (Endpoint found : addr.endpoints) {
-      found.weight = e.weight;
-      found.has_weight = e.has_weight;
-      all.push_back(std::move(found));
-    }
+    if (addr.kind == Addr::Kind::kBound) Add(e, addr.endpoints, &all);
   }
   if (!all.empty() || named_.empty()) return Addr::Bound(std::move(all));
   if (pending) return Addr::Pending();
   return cause.empty() ? Addr::Neg() : Addr::Failed(std::move(cause));
+}
+
+std::vector<Endpoint> ResolvedSet::LastGood() const {
+  std::vector<Endpoint> all = literal_;
+  for (const Endpoint& e : named_) Add(e, hosts_.at(Key(e.host, e.port)).last, &all);
+  return all;
 }
 
 }  // namespace trestle::naming

@@ -29,13 +29,20 @@ class ResolvedSet {
   // kBound as soon as one host has an address (or nothing was written); else kPending while a first
   // answer is out, kFailed with a cause if a host failed, kNeg if every host is said not to exist.
   Addr Value() const;
+  // With what each host was last: the addresses of those that resolve no more, too.
+  std::vector<Endpoint> LastGood() const;
 
  private:
   struct Host {
     std::shared_ptr<Var<Addr>> addr;
+    std::vector<Endpoint> last;  // of addr, when it was bound last
     Subscription changed;
   };
   using Key = std::pair<std::string, uint16_t>;
+
+  void OnChange(const Key& key);
+  static void Add(const Endpoint& written, const std::vector<Endpoint>& found,
+                  std::vector<Endpoint>* all);
 
   InetResolver* inet_;
   std::function<void()> changed_;

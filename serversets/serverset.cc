@@ -52,6 +52,7 @@ Serverset::Serverset(const ServersetPlace* place, std::string path)
             ReadSoon();
           })),
       again_(place->loop, [this] { ReadNow(); }),
+      publish_(place->loop, [this] { PublishThere(); }),
       save_(place->loop, [this] { SaveCached(); }) {
   place_->metrics.sets->Add(1);
 }
@@ -129,7 +130,9 @@ void Serverset::ReadNow() {
   if (std::exchange(list_changed_, false)) list_->Read();
   for (const std::string& name : std::exchange(changed_, {})) {
     const auto member = members_.find(name);
-    if (member != members_.end()) member->second.watch->Read();
+    if (member == members_.end()) continue;
+    member->second.watch->Read();
+    round_.insert(name);
   }
 }
 
@@ -183,6 +186,7 @@ void Serverset::SetMissing() {
   if (std::exchange(state_, State::kMissing) == State::kMissing) return;
   why_.clear();
   DropCached();
+  publish_.Cancel();
   save_.Cancel();
   TakeChildren({});
   if (place_->cache) place_->cache->Remove(place_->session->hosts(), path_);
@@ -197,6 +201,7 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
   std::erase_if(members_, [&](const auto& member) {
     if (fresh.contains(member.first)) return false;
     if (!member.second.read) --unread_;
+    round_.erase(member.first);
     weights_changed_ |= IsVector(member.first);
     return true;
   });
@@ -228,32 +233,39 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
 void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
   const auto self = shared_from_this();
   Member& member = members_.at(name);
-  if (answer.ok() && answer.data.size() > kMostMemberBytes) {
-    answer.code = ZkAnswer::Code::kFailed;
-    answer.why = "over 64 KiB";
-  }
-  if (!std::exchange(member.read, true)) {
+  const bool first = !std::exchange(member.read, true);
+  if (first) {
     --unread_;
+    const auto cached = cached_members_.find(name);
+    if (cached != cached_members_.end()) member.entries = cached->second.entries;
   } else {
     place_->metrics.changes->Add(1);
   }
-  if (answer.ok()) {
+  const bool in_round = round_.erase(name) > 0;
+  if (answer.data.size() > kMostMemberBytes) {
+    member.why = "over 64 KiB";
+  } else if (answer.ok()) {
     member.data = std::move(answer.data);
     Parse(name, &member);
     weights_changed_ |= IsVector(name);
   } else if (member.data.empty()) {
     member.why = answer.why;
   }
-  if (!reading()) PublishThere();
+  if (reading()) return;
+  if ((first || in_round) && round_.empty()) {
+    PublishThere();
+  } else {
+    PublishSoon();
+  }
 }
 
 void Serverset::Parse(const std::string& name, Member* member) {
   if (IsVector(name)) return;
   naming::ServersetMember parsed = naming::ParseServersetMember({name, member->data});
+  std::erase_if(parsed.entries, [](const auto& e) { return e.port < 0 || e.port > 65535; });
+  if (parsed.entries.empty() && parsed.why.empty()) parsed.why = "port is not 0 to 65535";
   member->why = std::move(parsed.why);
-  member->entries = std::move(parsed.entries);
-  std::erase_if(member->entries, [](const auto& e) { return e.port < 0 || e.port > 65535; });
-  if (member->entries.empty() && member->why.empty()) member->why = "port is not 0 to 65535";
+  if (!parsed.entries.empty()) member->entries = std::move(parsed.entries);
 }
 
 // --- telling ---
@@ -276,8 +288,13 @@ void Serverset::Publish() {
   published_in_ = place_->loop->clock()->Now() - began;
 }
 
+void Serverset::PublishSoon() {
+  if (!publish_.armed()) publish_.Arm(std::max(kGather, kOtherWork * published_in_));
+}
+
 void Serverset::PublishThere() {
   const auto self = shared_from_this();
+  publish_.Cancel();
   const bool come = state_ != State::kThere || cached_;
   state_ = State::kThere;
   DropCached();

@@ -63,6 +63,8 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   };
   // Changes of one set are read at most so often.
   static constexpr base::Duration kCoalesce = std::chrono::milliseconds(50);
+  // What is read again, as under a new session, is told at most so often while more is on its way.
+  static constexpr base::Duration kGather = std::chrono::milliseconds(20);
   // Further members are left out.
   static constexpr size_t kMostMembers = 20'000;
 
@@ -83,10 +85,12 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   std::shared_ptr<ServersetView> View(const std::optional<std::string>& endpoint,
                                       std::optional<int32_t> shard);
 
-  // Calls `each(entry, weight)` for all that its members give.
+  // Calls `each(entry, weight)` for all that its members give, or gave before they became junk.
+  enum class Which { kNow, kLastGood };
   template <class F>
-  void ForEachEntry(F each) const {
+  void ForEachEntry(Which which, F each) const {
     for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+      if (which == Which::kNow && !member.why.empty()) continue;
       for (const auto& entry : member.entries) each(entry, weights_.Of(entry));
     }
   }
@@ -115,8 +119,8 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
     std::unique_ptr<ZkSession::Watched> watch;
     bool read = false;
     std::string data;
-    std::vector<naming::ServersetEntry> entries;
-    std::string why;  // it is no use
+    std::vector<naming::ServersetEntry> entries;  // of the last data that made sense
+    std::string why;                              // it is no use
   };
   class Awaited;
 
@@ -134,6 +138,7 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   bool reading() const;
   void Publish();
   void PublishThere();
+  void PublishSoon();
   void SetState(State state, const std::string& why);
 
   const ServersetPlace* place_;
@@ -145,6 +150,7 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   std::map<std::string, Member> members_;
   size_t unread_ = 0;              // members whose data was never read
   std::set<std::string> changed_;  // members to be read again
+  std::set<std::string> round_;    // those that are on their way
   bool list_changed_ = false;
   int64_t seen_changes_ = 0;
   base::TimePoint read_at_{};
@@ -156,7 +162,7 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   std::map<std::string, Member> cached_members_;  // while cached_
   naming::ServersetWeights weights_;
   bool weights_changed_ = false;
-  net::Timer save_;
+  net::Timer publish_, save_;
   std::map<std::string, std::string> left_out_;
   std::map<std::string, std::weak_ptr<Awaited>> awaited_;
   std::map<std::pair<std::optional<std::string>, std::optional<int32_t>>,
@@ -179,7 +185,7 @@ class ServersetView final : public naming::Source,
   size_t held() const { return retention_.held(); }
 
  private:
-  std::vector<naming::Endpoint> Picked() const;
+  std::vector<naming::Endpoint> Picked(Serverset::Which which) const;
   naming::Addr Resolve();
   void Publish();
 
@@ -190,8 +196,7 @@ class ServersetView final : public naming::Source,
   Retention retention_;
   net::Timer again_;
   naming::ResolvedSet resolved_;
-  std::vector<naming::Endpoint> last_good_;
-  std::string stale_;  // why last_good_ is used
+  std::string stale_;  // why what is served is not what is there
   naming::Var<naming::Addr> addr_;
 };
 

@@ -48,16 +48,18 @@ const char* NameOf(naming::Addr::Kind kind) {
 
 Json ShowMembers(const Serverset& set) {
   Json members = Json::array();
-  set.ForEachEntry([&members](const naming::ServersetEntry& entry, double weight) {
-    Json member = {{"member", entry.member},
-                   {"host", entry.host},
-                   {"port", entry.port},
-                   {"status", entry.status},
-                   {"weight", weight}};
-    if (entry.shard) member["shard"] = *entry.shard;
-    for (const auto& name : entry.names) member["endpoints"].push_back(name.value_or(""));
-    members.push_back(std::move(member));
-  });
+  set.ForEachEntry(Serverset::Which::kNow,
+                   [&members](const naming::ServersetEntry& entry, double weight) {
+                     Json member = {{"member", entry.member},
+                                    {"host", entry.host},
+                                    {"port", entry.port},
+                                    {"status", entry.status},
+                                    {"weight", weight}};
+                     if (entry.shard) member["shard"] = *entry.shard;
+                     for (const auto& name : entry.names)
+                       member["endpoints"].push_back(name.value_or(""));
+                     members.push_back(std::move(member));
+                   });
   return members;
 }
 

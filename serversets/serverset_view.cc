@@ -18,9 +18,9 @@ ServersetView::ServersetView(std::shared_ptr<Serverset> set, const ServersetPlac
       again_(place->loop, [this] { Update(); }),
       resolved_(place->inet, [this] { Publish(); }) {}
 
-std::vector<Endpoint> ServersetView::Picked() const {
+std::vector<Endpoint> ServersetView::Picked(Serverset::Which which) const {
   std::vector<Endpoint> endpoints;
-  set_->ForEachEntry([&](const naming::ServersetEntry& entry, double weight) {
+  set_->ForEachEntry(which, [&](const naming::ServersetEntry& entry, double weight) {
     if (!naming::IsPicked(entry, weight, endpoint_, shard_)) return;
     endpoints.push_back({entry.host, static_cast<uint16_t>(entry.port), weight, true});
   });
@@ -28,43 +28,46 @@ std::vector<Endpoint> ServersetView::Picked() const {
 }
 
 void ServersetView::Update() {
-  const base::TimePoint now = place_->loop->Now();
-  std::vector<Endpoint> there = Picked();
+  std::vector<Endpoint> there = Picked(Serverset::Which::kNow);
   stale_.clear();
-  if (there.empty() && !last_good_.empty() && !set_->vanished() && !set_->left_out().empty()) {
+  if (there.empty() && !set_->vanished() && !set_->left_out().empty()) {
+    there = Picked(Serverset::Which::kLastGood);
     const auto& [member, why] = *set_->left_out().begin();
     stale_ = "no member of " + set_->path() + " is of use: " + member + ": " + why;
-    there = last_good_;
   }
-  // What a cache had is nothing to hold on to once ZooKeeper has spoken.
-  std::vector<Endpoint> served =
-      set_->cached() ? there : retention_.Update(there, set_->standing(), now);
-  if (set_->cached()) stale_ = set_->path() + " is as the cache had it";
-  if (retention_.next()) {
-    again_.ArmAt(*retention_.next());
-  } else {
+  if (set_->cached()) {
+    // Nothing to hold on to once ZooKeeper has spoken.
+    stale_ = set_->path() + " is as the cache had it";
     again_.Cancel();
+  } else {
+    there = retention_.Update(there, set_->standing(), place_->loop->Now());
+    if (stale_.empty() && retention_.held() > 0) {
+      stale_ = std::to_string(retention_.held()) + " that left " + set_->path() + " are kept";
+    }
+    if (retention_.next()) {
+      again_.ArmAt(*retention_.next());
+    } else {
+      again_.Cancel();
+    }
   }
-  if (stale_.empty() || set_->cached()) last_good_ = there;
-  if (stale_.empty() && retention_.held() > 0) {
-    stale_ = std::to_string(retention_.held()) + " that left " + set_->path() + " are kept";
-  }
-  resolved_.Set(std::move(served));
+  resolved_.Set(std::move(there));
   Publish();
 }
 
-// Hosts that nobody can look up any more leave the last addresses.
+// Hosts that nobody can look up any more leave the last addresses, of all of them.
 Addr ServersetView::Resolve() {
   Addr addr = resolved_.Value();
-  if (addr.kind == Addr::Kind::kBound && addr.endpoints.empty()) return Addr::Neg();
-  const bool served = value().kind == Addr::Kind::kBound;
-  if (addr.kind != Addr::Kind::kBound && served) {
-    const std::string why = addr.cause.empty() ? "no host of it resolves" : addr.cause;
-    addr = value();
-    addr.cause = set_->path() + ": " + why;
-  } else {
-    addr.cause = addr.kind == Addr::Kind::kBound ? stale_ : addr.cause;
+  if (addr.kind == Addr::Kind::kBound) {
+    if (addr.endpoints.empty()) return Addr::Neg();
+    addr.cause = stale_;
+    return addr;
   }
+  std::vector<Endpoint> last = resolved_.LastGood();
+  if (last.empty() && value().kind == Addr::Kind::kBound) last = value().endpoints;
+  if (last.empty()) return addr;
+  const std::string why = addr.cause.empty() ? "no host of it resolves" : addr.cause;
+  addr = Addr::Bound(std::move(last));
+  addr.cause = set_->path() + ": " + why;
   return addr;
 }
 

@@ -1,7 +1,6 @@
 """A real ZooKeeper, one server or three, as processes of their own; kazoo, which writes what they
 hold; and a router that takes names from them."""
 
-import atexit
 import collections
 import contextlib
 import json
@@ -21,7 +20,7 @@ from kazoo.retry import KazooRetry
 
 from client import PATIENCE, Client
 from fake_backend import FakeBackend
-from router_process import Router, RouterTest, free_port, until
+from router_process import SOURCE, Router, RouterTest, free_port, until
 
 JAR = "/usr/share/java/zookeeper.jar"
 MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -33,20 +32,10 @@ PARENT = "/discovery/prod"
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # that a connection is lost is what we test
 
 
-def calm_sanitizers():
-    """Two faults of ZooKeeper's C library are known. It prints the address of a server, for its own
-    log, into one text that all its threads share (of ours none calls sprintf); and answers that
-    come while it closes a session are never given, and never freed."""
-    for options, line in (("TSAN_OPTIONS", "race_top:vsprintf"),
-                          ("LSAN_OPTIONS", "leak:libzookeeper_mt")):
-        with tempfile.NamedTemporaryFile("w", prefix="trestle-calm-", delete=False) as out:
-            out.write(line + "\n")
-        atexit.register(os.remove, out.name)
-        given = os.environ.get(options, "")
-        os.environ[options] = f"{given} suppressions={out.name} print_suppressions=0".strip()
-
-
-calm_sanitizers()
+# For tests by hand; script/test says it, too.
+if "suppressions=" not in os.environ.get("TSAN_OPTIONS", ""):
+    os.environ["TSAN_OPTIONS"] = (os.environ.get("TSAN_OPTIONS", "") + " suppressions=" +
+                                  os.path.join(SOURCE, "tests", "support", "tsan.supp")).strip()
 
 
 class Znodes:

@@ -189,6 +189,50 @@ TEST_F(ServersetTest, WhenAllMembersAreJunkTheLastGoodOnesStay) {
   EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0");
 }
 
+TEST_F(ServersetTest, WhenMembersBecomeJunkOneAfterTheOtherAllStayInTheEnd) {
+  PutMembers("/s", 3);
+  auto name = Bind("/s");
+  Put("/s/member_1", "{not json");
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0, 10.0.0.3:80*1.0");
+  Put("/s/member_2", std::string(70'000, ' '));
+  EXPECT_EQ(name->Addr(), "10.0.0.3:80*1.0");
+  Put("/s/member_3", R"({"serviceEndpoint":{"host":"10.0.0.3","port":70000},"status":"ALIVE"})");
+  EXPECT_EQ(name->Addr(),
+            "10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.0.0.3:80*1.0 "
+            "(no member of /s is of use: member_1: no JSON object)");
+  EXPECT_EQ(State("/s").at("leftOut").at("member_3"), "port is not 0 to 65535");
+  Put("/s/member_2", Member("10.0.0.2", 80));
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0");
+}
+
+TEST_F(ServersetTest, WhenHostsAreGoneOneAfterTheOtherAllStayInTheEnd) {
+  Put("/s/member_1", Member("a.example", 80));
+  Put("/s/member_2", Member("b.example", 80));
+  auto name = Bind("/s");
+  inet_.SayIps("a.example", 80, {"10.0.0.1"});
+  inet_.SayIps("b.example", 80, {"10.0.0.2"});
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+  inet_.Say("b.example", 80, naming::Addr::Neg());
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  inet_.Say("a.example", 80, naming::Addr::Neg());
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (/s: no host of it resolves)");
+}
+
+TEST_F(ServersetTest, UnderANewSessionALargeSetIsToldAFewTimes) {
+  PutMembers("/s", 2000);
+  auto name = Bind("/s");
+  int told = 0;
+  const auto heard = name->var()->Subscribe([&told] { ++told; });
+  for (int i = 1; i <= 2000; i++) {
+    zk_.Put("/s/member_" + std::to_string(i), Member("10.1.0.1", 1000 + i));
+  }
+  zk_.Expire();
+  for (int i = 0; i < 200; i++) Pass(milliseconds(10));
+  EXPECT_EQ(name->var()->Get().endpoints.size(), 2000u);
+  EXPECT_EQ(name->var()->Get().endpoints[0].host, "10.1.0.1");
+  EXPECT_LE(told, 20);
+}
+
 TEST_F(ServersetTest, MembersThatSayTheyAreDeadAreNoLongerServed) {
   PutMembers("/s", 1);
   auto name = Bind("/s");
