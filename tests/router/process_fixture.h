@@ -43,7 +43,7 @@ class ProcessTest : public ::testing::Test {
   base::Status Start() {
     std::promise<base::Status> started;
     control_ = std::thread([this, &started] {
-      Process process(&loop_, std::make_shared<conf::Config>(config_),
+      Process process(&loop_, &metrics_, std::make_shared<conf::Config>(config_),
                       std::make_shared<naming::NamerSet>(set_), "test");
       auto errors = process.Start();
       const bool ok = errors.empty();
@@ -89,6 +89,7 @@ class ProcessTest : public ::testing::Test {
   base::SystemClock clock_;
   ThreadedBackend first_{"first"}, second_{"second"};
   net::EventLoop loop_{&clock_};
+  base::Metrics metrics_;
   FakeNamer namer_;
   naming::NamerSet set_;
   conf::Config config_;
