@@ -38,6 +38,7 @@ struct ZkAnswer {
   std::vector<std::string> children;  // of Children: their names, without the path
   std::string data;                   // of Data; of Create, the path that was made
   int64_t changes = 0;  // of Children: how often the list changed since the znode is there
+  int64_t owner = 0;    // of Data: the session with whose end the znode goes; 0: it stays
   bool ok() const { return code == Code::kOk; }
 };
 
@@ -63,10 +64,14 @@ class ZkClient {
   // With a watch on the list, or the data, unless the answer is an error.
   virtual void Children(const std::string& path, Call call) = 0;
   virtual void Data(const std::string& path, Call call) = 0;
+  // The same without a watch.
+  virtual void ChildrenOnce(const std::string& path, Call call) = 0;
+  virtual void DataOnce(const std::string& path, Call call) = 0;
   // Takes the watch away, here and at the server.
   virtual void UnwatchChildren(const std::string& path) = 0;
   virtual void UnwatchData(const std::string& path) = 0;
   // `numbered`: ZooKeeper puts a number behind the path, and the znode goes with the session.
+  // With ZkCluster::auth it is readable by all, and all else is for who shows the same.
   virtual void Create(const std::string& path, const std::string& data, bool numbered,
                       Call call) = 0;
   virtual void Delete(const std::string& path, Call call) = 0;

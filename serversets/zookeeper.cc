@@ -15,6 +15,12 @@ namespace {
 
 using Code = ZkAnswer::Code;
 
+// All for who shows the same authentication, reading for everybody.
+char kAuthScheme[] = "auth", kWorldScheme[] = "world", kAnyone[] = "anyone", kNobody[] = "";
+ACL kOursEntries[] = {{ZOO_PERM_ALL, {kAuthScheme, kNobody}},
+                      {ZOO_PERM_READ, {kWorldScheme, kAnyone}}};
+const ACL_vector kOurs = {2, kOursEntries};
+
 // What the library's threads hold. The loop is null once the client is gone.
 struct Shared {
   std::mutex mutex;
@@ -93,9 +99,10 @@ void OnChildren(int rc, const String_vector* names, const Stat* stat, const void
   Answer(data, std::move(answer));
 }
 
-void OnData(int rc, const char* value, int size, const Stat*, const void* data) {
+void OnData(int rc, const char* value, int size, const Stat* stat, const void* data) {
   ZkAnswer answer = AnswerOf(rc);
   if (rc == ZOK && size > 0) answer.data.assign(value, static_cast<size_t>(size));
+  if (rc == ZOK && stat) answer.owner = stat->ephemeralOwner;
   Answer(data, std::move(answer));
 }
 
@@ -200,7 +207,8 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
 class ZooKeeper final : public ZkClient {
  public:
   ZooKeeper(net::EventLoop* loop, const ZkCluster& cluster, Owner* owner)
-      : shared_(std::make_shared<Shared>()) {
+      : acl_(cluster.auth_scheme.empty() ? &ZOO_OPEN_ACL_UNSAFE : &kOurs),
+        shared_(std::make_shared<Shared>()) {
     shared_->loop = loop;
     shared_->owner = owner;
     std::thread([cluster, shared = shared_, opened = opened_] {
@@ -218,23 +226,21 @@ class ZooKeeper final : public ZkClient {
   }
 
   void Children(const std::string& path, Call call) override {
-    Question* question = Ask(std::move(call));
-    if (!question) return;
-    Sent(zoo_aget_children2(handle(), path.c_str(), 1, OnChildren, question), question);
+    AskChildren(path, 1, std::move(call));
   }
-  void Data(const std::string& path, Call call) override {
-    Question* question = Ask(std::move(call));
-    if (!question) return;
-    Sent(zoo_aget(handle(), path.c_str(), 1, OnData, question), question);
+  void Data(const std::string& path, Call call) override { AskData(path, 1, std::move(call)); }
+  void ChildrenOnce(const std::string& path, Call call) override {
+    AskChildren(path, 0, std::move(call));
   }
+  void DataOnce(const std::string& path, Call call) override { AskData(path, 0, std::move(call)); }
   void UnwatchChildren(const std::string& path) override { Unwatch(path, ZWATCHTYPE_CHILD); }
   void UnwatchData(const std::string& path) override { Unwatch(path, ZWATCHTYPE_DATA); }
   void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
     Question* question = Ask(std::move(call));
     if (!question) return;
     const int kind = numbered ? ZOO_EPHEMERAL_SEQUENTIAL : ZOO_PERSISTENT;
-    Sent(zoo_acreate2(handle(), path.c_str(), data.data(), static_cast<int>(data.size()),
-                      &ZOO_OPEN_ACL_UNSAFE, kind, OnCreatedWithStat, question),
+    Sent(zoo_acreate2(handle(), path.c_str(), data.data(), static_cast<int>(data.size()), acl_,
+                      kind, OnCreatedWithStat, question),
          question);
   }
   void Delete(const std::string& path, Call call) override {
@@ -263,6 +269,16 @@ class ZooKeeper final : public ZkClient {
     });
     return nullptr;
   }
+  void AskChildren(const std::string& path, int watch, Call call) {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    Sent(zoo_aget_children2(handle(), path.c_str(), watch, OnChildren, question), question);
+  }
+  void AskData(const std::string& path, int watch, Call call) {
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    Sent(zoo_aget(handle(), path.c_str(), watch, OnData, question), question);
+  }
   void Sent(int rc, Question* question) {
     if (rc != ZOK) Answer(question, AnswerOf(rc));
   }
@@ -278,6 +294,7 @@ class ZooKeeper final : public ZkClient {
     if (rc != ZOK) delete question;
   }
 
+  const ACL_vector* const acl_;
   SharedPtr shared_;
   std::shared_ptr<bool> opened_ = std::make_shared<bool>(false);  // under the mutex
 };

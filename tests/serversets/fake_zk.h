@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +36,7 @@ class FakeZk {
   }
   void Remove(const std::string& path) {
     nodes_.erase(path);
+    owners_.erase(path);
     Fire(data_watches_, path, ZkClient::Event::kDeleted);
     Fire(child_watches_, path, ZkClient::Event::kDeleted);
     Changed(Parent(path));
@@ -48,8 +50,20 @@ class FakeZk {
   // --- what happens ---
   void Lose();
   void Return();
-  // The session is over, and with it its watches.
+  // The session is over, and with it its watches and what it made for its time.
   void Expire();
+  // The members of a set with their data: "member_0000000000 {…}"; " BY SESSION" behind it.
+  std::vector<std::string> Members(const std::string& set) const {
+    std::vector<std::string> all;
+    for (const std::string& name : Children(set)) {
+      const std::string path = set + "/" + name;
+      const auto owner = owners_.find(path);
+      const std::string by = owner == owners_.end() ? "" : " by " + std::to_string(owner->second);
+      all.push_back(name + " " + nodes_.at(path) + by);
+    }
+    return all;
+  }
+  bool Has(const std::string& path) const { return Exists(path); }
   size_t watches() const { return child_watches_.size() + data_watches_.size(); }
 
   bool up = true;
@@ -59,8 +73,10 @@ class FakeZk {
     for (auto& answer : std::exchange(kept_, {})) answer();
   }
   std::set<std::string> denied;
+  int lose = 0;  // so many answers are lost, though what was asked is done
   int made = 0;
   int reads = 0;
+  int creates = 0;  // that were done
   size_t most_asked = 0;
 
  private:
@@ -97,6 +113,7 @@ class FakeZk {
   net::EventLoop* loop_;
   std::map<std::string, std::string> nodes_;
   std::map<std::string, int64_t> changes_;
+  std::map<std::string, int64_t> owners_;  // sessions of those that go with them
   Watches child_watches_, data_watches_;
   std::vector<std::function<void()>> kept_;
 
@@ -106,7 +123,7 @@ class FakeZk {
 
 class FakeZk::Client final : public ZkClient {
  public:
-  Client(FakeZk* zk, Owner* owner) : zk_(zk), owner_(owner) {}
+  Client(FakeZk* zk, Owner* owner) : zk_(zk), owner_(owner), session_(zk->made + 1) {}
   ~Client() override { std::erase(zk_->clients, this); }
 
   void Say(State state, const std::string& why = "") {
@@ -116,49 +133,90 @@ class FakeZk::Client final : public ZkClient {
     Post([this, event, path] { owner_->OnEvent(event, path); });
   }
   void Children(const std::string& path, Call call) override {
-    Ask(std::move(call), path, [this, path] {
-      ZkAnswer answer;
-      answer.children = zk_->Children(path);
-      answer.changes = zk_->changes_[path];
-      zk_->child_watches_.insert(path);
-      return answer;
-    });
+    AskChildren(path, true, std::move(call));
   }
-  void Data(const std::string& path, Call call) override {
-    Ask(std::move(call), path, [this, path] {
-      ZkAnswer answer;
-      answer.data = zk_->nodes_[path];
-      zk_->data_watches_.insert(path);
-      return answer;
-    });
+  void ChildrenOnce(const std::string& path, Call call) override {
+    AskChildren(path, false, std::move(call));
+  }
+  void Data(const std::string& path, Call call) override { AskData(path, true, std::move(call)); }
+  void DataOnce(const std::string& path, Call call) override {
+    AskData(path, false, std::move(call));
   }
   void UnwatchChildren(const std::string& path) override { zk_->child_watches_.erase(path); }
   void UnwatchData(const std::string& path) override { zk_->data_watches_.erase(path); }
-  void Create(const std::string&, const std::string&, bool, Call) override {}
-  void Delete(const std::string&, Call) override {}
-  int64_t session() const override { return 1; }
+  void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
+    Ask(std::move(call), path, Parent(path), [this, path, data, numbered] {
+      ZkAnswer answer;
+      answer.data = path;
+      if (numbered) {
+        char number[16];
+        std::snprintf(number, sizeof number, "%010d",
+                      static_cast<int>(zk_->changes_[Parent(path)]));
+        answer.data += number;
+      }
+      if (!zk_->Make(answer.data, data)) {
+        return ZkAnswer{ZkAnswer::Code::kNodeExists, "node exists", {}, {}, 0, 0};
+      }
+      zk_->creates++;
+      if (numbered) zk_->owners_[answer.data] = session_;
+      return answer;
+    });
+  }
+  void Delete(const std::string& path, Call call) override {
+    Ask(std::move(call), path, path, [this, path] {
+      zk_->Remove(path);
+      return ZkAnswer{};
+    });
+  }
+  int64_t session() const override { return session_; }
 
  private:
+  void AskChildren(const std::string& path, bool watch, Call call) {
+    Ask(std::move(call), path, path, [this, path, watch] {
+      ZkAnswer answer;
+      answer.children = zk_->Children(path);
+      answer.changes = zk_->changes_[path];
+      if (watch) zk_->child_watches_.insert(path);
+      return answer;
+    });
+  }
+  void AskData(const std::string& path, bool watch, Call call) {
+    Ask(std::move(call), path, path, [this, path, watch] {
+      ZkAnswer answer;
+      answer.data = zk_->nodes_[path];
+      if (const auto owner = zk_->owners_.find(path); owner != zk_->owners_.end()) {
+        answer.owner = owner->second;
+      }
+      if (watch) zk_->data_watches_.insert(path);
+      return answer;
+    });
+  }
   void Post(std::function<void()> work) {
     zk_->loop_->Post([alive = std::weak_ptr<bool>(alive_), work = std::move(work)] {
       if (alive.lock()) work();
     });
   }
-  void Ask(Call call, const std::string& path, std::function<ZkAnswer()> read) {
+  // `needed`: the znode that must be there.
+  void Ask(Call call, const std::string& path, const std::string& needed,
+           std::function<ZkAnswer()> read) {
     zk_->reads++;
     zk_->most_asked = std::max(zk_->most_asked, ++asked_);
-    auto answer = [this, alive = std::weak_ptr<bool>(alive_), call = std::move(call), path,
+    auto answer = [this, alive = std::weak_ptr<bool>(alive_), call = std::move(call), path, needed,
                    read = std::move(read)] {
       if (!alive.lock()) return;
       ZkAnswer given;
       if (!zk_->up) {
-        given = {ZkAnswer::Code::kLost, "connection loss", {}, {}, 0};
+        given = {ZkAnswer::Code::kLost, "connection loss", {}, {}, 0, 0};
       } else if (zk_->denied.contains(path)) {
-        given = {ZkAnswer::Code::kDenied, "not authenticated", {}, {}, 0};
-      } else if (!zk_->Exists(path)) {
-        given = {ZkAnswer::Code::kNoNode, "no node", {}, {}, 0};
+        given = {ZkAnswer::Code::kDenied, "not authenticated", {}, {}, 0, 0};
+      } else if (!zk_->Exists(needed)) {
+        given = {ZkAnswer::Code::kNoNode, "no node", {}, {}, 0, 0};
       } else {
         given = read();
+        if (zk_->lose > 0) {
+          zk_->lose--;
+          given = {ZkAnswer::Code::kLost, "connection loss", {}, {}, 0, 0};
+        }
       }
       Post([this, call, given] {
         --asked_;
@@ -174,6 +232,7 @@ class FakeZk::Client final : public ZkClient {
 
   FakeZk* zk_;
   Owner* owner_;
+  const int64_t session_;
   size_t asked_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
@@ -202,6 +261,11 @@ inline void FakeZk::Return() {
 inline void FakeZk::Expire() {
   child_watches_.clear();
   data_watches_.clear();
+  for (const auto& [path, session] : std::map(owners_)) {
+    for (const Client* client : clients) {
+      if (client->session() == session) Remove(path);
+    }
+  }
   for (Client* client : clients) client->Say(ZkClient::State::kOver, "the session expired");
 }
 
