@@ -113,6 +113,7 @@ void CheckWhole(const Config& config, Findings* findings) {
   CheckLabels(config, findings);
   CheckSockets(config, findings);
   CheckPages(config, findings);
+  CheckAnnounce(config, findings);
   for (const RouterConfig& router : config.routers) WarnOfNoTimeout(router, findings);
 }
 

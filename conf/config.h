@@ -79,6 +79,18 @@ struct NamerConfig {
   friend bool operator==(const NamerConfig&, const NamerConfig&) = default;
 };
 
+// An entry of routers[].announcers, of kind io.l5d.serversets: where servers make themselves known.
+struct AnnouncerConfig {
+  int line = 0;         // of its first key
+  std::string key;      // "routers[0].announcers[0]"
+  naming::Path prefix;  // of the names that it takes, with the "/#" in front
+  ZkClusterConfig cluster;
+  naming::Path path_prefix{std::vector<std::string>{"discovery"}};  // above the znodes
+  std::string advertised_host;         // ours: how others reach this machine; empty: by the ip
+  uint32_t shard = 0;                  // ours
+  std::optional<bool> announce_admin;  // ours; none: if somebody can reach it
+};
+
 // telemetry of kind io.l5d.prometheus: the page that shows the metrics.
 struct PrometheusConfig {
   Located<std::string> path{"/admin/metrics/prometheus", 0, ""};
@@ -119,6 +131,7 @@ struct ServerConfig {
   bool clear_context = false;
   std::optional<bool> thrift_framed;  // none: told from each connection's bytes; none on kMux
   MuxServerConfig mux;                // at its defaults on kThrift
+  std::vector<Located<naming::Path>> announce;  // the names to be announced by: "/#/io.l5d.…/users"
   std::optional<naming::Path> dest;   // ours: put between dstPrefix and the rest of a call's name
   uint32_t max_pipelined = 32;        // ours: calls of one connection at the same time
   uint32_t max_connections = 10'000;  // ours; of the whole process
@@ -273,7 +286,8 @@ struct RouterConfig {
   Millis body_idle_timeout{10'000};             // ours: gaps in the middle of a message
   Millis deadline_tolerance{200};               // ours: so long past its deadline a call is served
   uint32_t max_hops = 16;                       // ours: routers that a call goes through
-  std::vector<ServerConfig> servers;            // never empty in a Config without problems
+  std::vector<AnnouncerConfig> announcers;
+  std::vector<ServerConfig> servers;  // never empty in a Config without problems
   ClientConfig client;
   ServiceConfig service;
 };

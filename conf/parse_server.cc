@@ -57,6 +57,7 @@ ServerConfig ReadServer(Section section, RouterProtocol protocol) {
   server.max_concurrent_requests = section.MaybeWhole("maxConcurrentRequests", 1, kAnyNumber);
   server.clear_context = section.Flag("clearContext", server.clear_context);
   ReadDialect(&section, protocol, &server);
+  server.announce = ReadAnnounce(&section);
   if (auto dest = section.PathOf("dest")) server.dest = std::move(dest->value);
   server.max_pipelined = section.Whole("maxPipelined", 1, kMostPipelined, server.max_pipelined);
   server.max_connections =
@@ -71,7 +72,7 @@ ServerConfig ReadServer(Section section, RouterProtocol protocol) {
   server.half_close_timeout = section.Time("halfCloseTimeoutMs", 0, server.half_close_timeout);
   server.socket_options = MaybeSocketOptions(&section).value_or(SocketOptions{});
   server.server_session = MaybeSessionBounds(&section, "serverSession").value_or(SessionBounds{});
-  section.Done({{"tls"}, {"announce", "[]"}, {"timeoutMs"}});
+  section.Done({{"tls"}, {"timeoutMs"}});
   return server;
 }
 

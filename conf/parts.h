@@ -19,6 +19,10 @@ std::vector<PrometheusConfig> ReadTelemetry(Section* top);
 std::vector<NamerConfig> ReadNamers(Section* top);
 // parse_router.cc; nothing for a router of a protocol that is not supported
 std::optional<RouterConfig> ReadRouter(Section section);
+// parse_announcer.cc
+std::vector<AnnouncerConfig> ReadAnnouncers(Section* router);
+// The names of a server: its key announce.
+std::vector<Located<naming::Path>> ReadAnnounce(Section* server);
 // parse_server.cc
 ServerConfig ReadServer(Section section, RouterProtocol protocol);
 // parse_client.cc; `protocol`: of the router
@@ -44,5 +48,7 @@ NamePattern ReadPrefix(Section* section);
 // check.cc: what no part can see alone: two labels, sockets or pages that are equal, calls without
 // a bound
 void CheckWhole(const Config& config, Findings* findings);
+// check_announce.cc: what is announced has an announcer, and an address that others can reach
+void CheckAnnounce(const Config& config, Findings* findings);
 
 }  // namespace trestle::conf
