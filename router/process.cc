@@ -9,6 +9,9 @@
 namespace trestle::router {
 namespace {
 
+// For ZooKeeper to say that what was announced is gone.
+constexpr base::Duration kLeavePatience = std::chrono::seconds(1);
+
 Names::BaseDtabs BaseDtabs(const Setup& setup) {
   Names::BaseDtabs dtabs;
   for (const Setup::Router& r : setup.routers) dtabs[r.id] = r.config->dtab.value;
@@ -33,6 +36,7 @@ Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Na
       derivations_(loop),
       listeners_(loop, [this](uint32_t server, int descriptor,
                               const net::Address& peer) { OnAccepted(server, descriptor, peer); }),
+      announcers_(loop, table_->root(), Announcers::RealZooKeeper(loop)),
       grace_(loop, [this] {
         LOG(WARNING) << "the grace is over: cutting " << connections() << " connections";
         loop_->Stop();
@@ -66,6 +70,7 @@ std::vector<base::Status> Process::Start() {
   StartWorkers();
   listeners_.Start();
   LOG(INFO) << ReadyLine();
+  announcers_.Apply(setup_, admin_->address());
   return {};
 }
 
@@ -89,6 +94,7 @@ std::vector<base::Status> Process::Reload(Config config, Namers namers) {
   auto shared = std::make_shared<const Setup>(setup_);
   for (auto& worker : workers_) worker->Apply(shared);
   listeners_.Start();
+  announcers_.Apply(setup_, admin_->address());
   reloads_->Add();
   last_reload_ok_->Set(1);
   LOG(INFO) << "reloaded the configuration" << (told.empty() ? "" : ": ") << told;
@@ -203,9 +209,14 @@ void Process::Drain() {
   draining_ = true;
   const conf::Millis grace = config_->admin.shutdown_grace;
   LOG(INFO) << "draining: calls in flight have " << grace.count() << " ms";
+  grace_.Arm(grace);
+  // Half of the grace at most: what is in flight is to end by itself.
+  announcers_.Leave(std::min<base::Duration>(kLeavePatience, grace / 2), [this] { Close(); });
+}
+
+void Process::Close() {
   listeners_.Close();
   undrained_ = workers_.size();
-  grace_.Arm(grace);
   for (auto& worker : workers_) {
     worker->Drain([this] {
       loop_->Post([this] {

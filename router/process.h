@@ -16,6 +16,7 @@
 #include "conf/config.h"
 #include "naming/namer.h"
 #include "net/event_loop.h"
+#include "router/announcers.h"
 #include "router/derivation.h"
 #include "router/listeners.h"
 #include "router/names.h"
@@ -41,8 +42,8 @@ class Process {
   std::vector<base::Status> Reload(Config config, Namers namers);
   // For the metrics: there was something wrong in what should have been loaded.
   void CountFailedReload();
-  // No new connections; calls in flight have admin.shutdownGraceMs. The loop stops at the end. A
-  // second call stops it at once.
+  // What is announced is taken away first. Then there are no new connections; calls in flight have
+  // the rest of admin.shutdownGraceMs. The loop stops at the end. A second call stops it at once.
   void Drain();
   bool draining() const { return draining_; }
   // Where the servers listen, in the order of the configuration.
@@ -58,6 +59,7 @@ class Process {
   Setup MakeSetup(const Config& config);
   void OnAccepted(uint32_t server, int descriptor, const net::Address& peer);
   void OnRouterGone(uint32_t router);
+  void Close();
   void WarnOfRestart(const conf::Config& config) const;
   std::string ReadyLine() const;
 
@@ -79,6 +81,7 @@ class Process {
   backend::ProbeTable probes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<admin::AdminServer> admin_;
+  Announcers announcers_;
   bool draining_ = false;
   size_t undrained_ = 0;
   net::Timer grace_;
