@@ -185,6 +185,19 @@ TEST(ExamplesTest, TheOneAtTheTopOfTheDocs) {
   EXPECT_EQ(ShowAll(parsed.problems) + ShowAll(parsed.warnings), "");
 }
 
+TEST(ExamplesTest, TheOneOfThePageOnAnnouncers) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/announce.md");
+  const Parsed parsed = Parse(YamlAfter(page, "# Announcers"), "page");
+  EXPECT_EQ(ShowAll(parsed.problems) + ShowAll(parsed.warnings), "");
+  ASSERT_EQ(parsed.config.routers.size(), 1u);
+  EXPECT_EQ(parsed.config.routers[0].announcers.size(), 1u);
+  for (const std::string key :
+       {"kind", "prefix", "zkAddrs", "pathPrefix", "chroot", "sessionTimeoutMs", "authInfo",
+        "advertisedHost", "shard", "announceAdmin"}) {
+    EXPECT_NE(page.find("\n| `" + key + "`"), std::string::npos) << key;
+  }
+}
+
 // Each has a row of a table.
 TEST(ExamplesTest, TheDocsKnowEveryKey) {
   const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/config.md");
@@ -219,6 +232,8 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "maxHops",
                                 "thriftMuxDstInName",
                                 "experimental",
+                                "announcers",
+                                "announce",
                                 "maxConcurrentRequests",
                                 "clearContext",
                                 "dest",

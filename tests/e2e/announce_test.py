@@ -32,9 +32,10 @@ class Announce(unittest.TestCase):
 
     def forget(self):
         self.zookeeper.pause(False)
-        for top in self.zookeeper.client().get_children("/"):
+        kazoo = self.zookeeper.client()
+        for top in kazoo.retry(kazoo.get_children, "/"):
             if top != "zookeeper":
-                self.zookeeper.remove("/" + top)
+                kazoo.retry(kazoo.delete, "/" + top, recursive=True)
 
     def cluster(self, **more):
         return {"zkAddrs": [{"host": "127.0.0.1", "port": self.zookeeper.port}],
@@ -73,9 +74,9 @@ class Announce(unittest.TestCase):
         kazoo = self.zookeeper.client()
         found = {}
         try:
-            for name in kazoo.get_children(path):
+            for name in kazoo.retry(kazoo.get_children, path):
                 try:
-                    data, stat = kazoo.get(f"{path}/{name}")
+                    data, stat = kazoo.retry(kazoo.get, f"{path}/{name}")
                     found[name] = (data.decode(), stat.ephemeralOwner)
                 except NoNodeError:
                     pass
@@ -102,6 +103,8 @@ class Announce(unittest.TestCase):
             return False
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:  # it was about to be accepted
+            return False
 
     # The tests.
 
