@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <iterator>
@@ -24,9 +25,13 @@
 #include "router/derivation.h"
 #include "router/main_namers.h"
 #include "router/process.h"
+#include "serversets/zookeeper.h"
 
 namespace trestle::router {
 namespace {
+
+// For sessions with ZooKeeper to be ended: they take what they announced with them.
+constexpr base::Duration kZooKeeperPatience = std::chrono::milliseconds(500);
 
 constexpr int kCleanStop = 0, kFailed = 1, kBadConfig = 2;
 
@@ -215,6 +220,14 @@ int Run(const CommandLine& line) {
   return Serve(ground, line.config, std::move(*loaded));
 }
 
+// Without destroying what its threads use, if a ZooKeeper or its DNS does not answer.
+int Ended(int exit_code) {
+  if (serversets::AwaitZooKeeper(kZooKeeperPatience)) return exit_code;
+  std::cout.flush();
+  google::FlushLogFiles(google::GLOG_INFO);
+  std::_Exit(exit_code);
+}
+
 }  // namespace
 }  // namespace trestle::router
 
@@ -250,5 +263,5 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): it ends
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return trestle::router::Run(line);
+  return trestle::router::Ended(trestle::router::Run(line));
 }

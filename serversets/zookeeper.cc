@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -21,11 +22,44 @@ ACL kOursEntries[] = {{ZOO_PERM_ALL, {kAuthScheme, kNobody}},
                       {ZOO_PERM_READ, {kWorldScheme, kAnyone}}};
 const ACL_vector kOurs = {2, kOursEntries};
 
+// The threads that wait for the library.
+class Threads {
+ public:
+  void Start(std::function<void()> work) {
+    {
+      std::lock_guard lock(mutex_);
+      running_++;
+    }
+    std::thread([this, work = std::move(work)]() mutable {
+      work();
+      work = nullptr;
+      std::lock_guard lock(mutex_);
+      running_--;
+      ended_.notify_all();
+    }).detach();
+  }
+  bool Await(base::Duration patience) {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_for(lock, patience, [this] { return running_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  size_t running_ = 0;
+};
+
+Threads& AllThreads() {
+  static auto* threads = new Threads;  // outlives what runs in it
+  return *threads;
+}
+
 // What the library's threads hold. The loop is null once the client is gone.
 struct Shared {
   std::mutex mutex;
   net::EventLoop* loop = nullptr;
   zhandle_t* handle = nullptr;
+  bool opened = false;      // whoever opened it is done, and does not close it any more
   std::atomic<int> out{0};  // questions without an answer
   // On the loop only.
   ZkClient::Owner* owner = nullptr;
@@ -197,6 +231,7 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
   std::unique_lock lock(shared->mutex);
   if (shared->loop) {
     shared->handle = handle;
+    shared->opened = true;
   } else {  // nobody wants it any more
     shared->handle = nullptr;
     lock.unlock();
@@ -211,18 +246,14 @@ class ZooKeeper final : public ZkClient {
         shared_(std::make_shared<Shared>()) {
     shared_->loop = loop;
     shared_->owner = owner;
-    std::thread([cluster, shared = shared_, opened = opened_] {
-      Open(cluster, shared);
-      std::lock_guard lock(shared->mutex);
-      *opened = true;
-    }).detach();
+    AllThreads().Start([cluster, shared = shared_] { Open(cluster, shared); });
   }
   ~ZooKeeper() override {
     shared_->owner = nullptr;
     std::lock_guard lock(shared_->mutex);
     shared_->loop = nullptr;
     // Else the thread that opens it closes it.
-    if (*opened_ && shared_->handle) std::thread(Close, shared_->handle).detach();
+    if (shared_->opened) AllThreads().Start([handle = shared_->handle] { Close(handle); });
   }
 
   void Children(const std::string& path, Call call) override {
@@ -296,7 +327,6 @@ class ZooKeeper final : public ZkClient {
 
   const ACL_vector* const acl_;
   SharedPtr shared_;
-  std::shared_ptr<bool> opened_ = std::make_shared<bool>(false);  // under the mutex
 };
 
 }  // namespace
@@ -305,5 +335,7 @@ std::unique_ptr<ZkClient> ConnectZooKeeper(net::EventLoop* loop, const ZkCluster
                                            ZkClient::Owner* owner) {
   return std::make_unique<ZooKeeper>(loop, cluster, owner);
 }
+
+bool AwaitZooKeeper(base::Duration patience) { return AllThreads().Await(patience); }
 
 }  // namespace trestle::serversets

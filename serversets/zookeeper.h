@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "base/clock.h"
 #include "net/event_loop.h"
 #include "serversets/zk_client.h"
 
@@ -16,5 +17,9 @@ namespace trestle::serversets {
 
 std::unique_ptr<ZkClient> ConnectZooKeeper(net::EventLoop* loop, const ZkCluster& cluster,
                                            ZkClient::Owner* owner);
+
+// At the end of the process, when all clients are gone: waits until their threads are, too. False
+// if some are not after `patience`; then nothing that they may use is to be destroyed.
+bool AwaitZooKeeper(base::Duration patience);
 
 }  // namespace trestle::serversets
