@@ -230,6 +230,18 @@ class Announce(unittest.TestCase):
         self.zookeeper.pause(False)
         self.come_to([])
 
+    def test_a_second_sigterm_waits_for_nothing(self):
+        router = self.start(sessionTimeoutMs=4000, admin={"shutdownGraceMs": 3_600_000})
+        self.come_to([self.text(router)])
+        with Client(router.port) as client:
+            client.send(wire.CALL, "users:hold", 1, [(1, "string", "never")])
+            self.assertTrue(self.users.wait_calls("hold", 1))
+            self.zookeeper.pause(True)
+            router.signal()
+            until(lambda: "draining" in router.log(), "it stops")
+            router.signal()
+            self.assertEqual(router.wait(), 0, router.log())
+
     # Reload.
 
     def test_a_reload_adds_and_removes_and_leaves_the_rest_alone(self):
