@@ -148,7 +148,8 @@ void Announcement::Found(const std::string& path) {
       session_, ZkSession::Kind::kData, path, [this](const ZkAnswer& answer) { OnRead(answer); },
       [this] { OnChanged(); });
   watched_->Read();
-  if (!leftover_.empty()) session_->client()->Delete(std::exchange(leftover_, {}), [](const ZkAnswer&) {});
+  if (!leftover_.empty())
+    session_->client()->Delete(std::exchange(leftover_, {}), [](const ZkAnswer&) {});
   Step();
 }
 
