@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
+#include <string_view>
 #include <utility>
 
 namespace trestle::backend {
@@ -54,13 +56,17 @@ void Client::Update(std::shared_ptr<const naming::Addr> addr) {
 bool Client::SetEndpoints(const std::vector<naming::Endpoint>& named) {
   EndpointOwner* self = this;
   std::vector<std::unique_ptr<Endpoint>> next;
+  // There may be thousands. The texts outlive the map: Rename keeps host and port.
+  std::map<std::pair<std::string_view, uint16_t>, std::unique_ptr<Endpoint>*> known;
+  for (auto& e : endpoints_) {
+    known.emplace(std::pair(std::string_view(e->named().host), e->named().port), &e);
+  }
   for (const naming::Endpoint& n : named) {
-    auto same = std::find_if(endpoints_.begin(), endpoints_.end(), [&n](const auto& e) {
-      return e && e->named().host == n.host && e->named().port == n.port;
-    });
-    if (same != endpoints_.end()) {
-      (*same)->Rename(n);
-      next.push_back(std::move(*same));
+    const auto same = known.find(std::pair(std::string_view(n.host), n.port));
+    if (same != known.end() && *same->second) {
+      next.push_back(std::move(*same->second));
+      known.erase(same);
+      next.back()->Rename(n);
       continue;
     }
     auto address = net::Address::Parse(n.host, n.port);
