@@ -1,5 +1,7 @@
 #include "naming/resolved_set.h"
 
+#include <algorithm>
+
 #include "naming/literal.h"
 
 namespace trestle::naming {
@@ -67,6 +69,23 @@ std::vector<Endpoint> ResolvedSet::LastGood() const {
   std::vector<Endpoint> all = literal_;
   for (const Endpoint& e : named_) Add(e, hosts_.at(Key(e.host, e.port)).last, &all);
   return all;
+}
+
+bool ResolvedSet::waiting() const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [](const auto& host) {
+    return host.second.addr->Get().kind == Addr::Kind::kPending;
+  });
+}
+
+std::map<std::string, std::string> ResolvedSet::Unresolved() const {
+  std::map<std::string, std::string> unresolved;
+  for (const auto& [key, host] : hosts_) {
+    const Addr& addr = host.addr->Get();
+    if (addr.kind == Addr::Kind::kPending) unresolved[key.first] = "being looked up";
+    if (addr.kind == Addr::Kind::kNeg) unresolved[key.first] = "no such host";
+    if (addr.kind == Addr::Kind::kFailed) unresolved[key.first] = addr.cause;
+  }
+  return unresolved;
 }
 
 }  // namespace trestle::naming

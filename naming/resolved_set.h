@@ -31,6 +31,10 @@ class ResolvedSet {
   Addr Value() const;
   // With what each host was last: the addresses of those that resolve no more, too.
   std::vector<Endpoint> LastGood() const;
+  // Hosts whose first answer is out.
+  bool waiting() const;
+  // Hosts that have no address now, by name, each with the reason.
+  std::map<std::string, std::string> Unresolved() const;
 
  private:
   struct Host {

@@ -34,6 +34,7 @@ struct ConfiguredNamer {
   std::vector<std::unique_ptr<serversets::ZkSession>> sessions;
   std::unique_ptr<serversets::SetCache> cache;
   std::unique_ptr<naming::Namer> namer;
+  const serversets::ServersetNamer* serversets = nullptr;  // namer, if it is one
 };
 
 }  // namespace
@@ -65,7 +66,9 @@ base::Result<std::shared_ptr<Dns>> MakeDns(net::EventLoop* loop, conf::Millis re
   return dns;
 }
 
-base::Status MakeServersets(const Ground& ground, const Dns& dns, ConfiguredNamer* out) {
+// `old`: the namer that it replaces, whose sets are served until ZooKeeper has spoken; may be null.
+base::Status MakeServersets(const Ground& ground, const Dns& dns, const ConfiguredNamer* old,
+                            ConfiguredNamer* out) {
   const conf::ServersetsConfig& says = out->config.serversets;
   if (!says.cache_dir.value.empty()) {
     auto cache = serversets::SetCache::Open(says.cache_dir.value);
@@ -94,15 +97,28 @@ base::Status MakeServersets(const Ground& ground, const Dns& dns, ConfiguredName
                       out->sessions.back().get(),
                       {says.stabilization, says.min_retained, says.retained_hold},
                       serversets::ServersetMetrics(scope),
-                      out->cache.get()});
+                      out->cache.get(),
+                      old ? old->serversets->History(config.hosts) : nullptr});
   }
-  out->namer = std::make_unique<serversets::ServersetNamer>(std::move(places));
+  auto namer = std::make_unique<serversets::ServersetNamer>(places);
+  out->serversets = namer.get();
+  out->namer = std::move(namer);
   return {};
+}
+
+// The namer of serversets that had the same prefix.
+const ConfiguredNamer* Replaced(const conf::NamerConfig& config, const Namers* before) {
+  if (!before) return nullptr;
+  for (const auto& old : before->configured) {
+    if (old->serversets && old->config.prefix == config.prefix) return old.get();
+  }
+  return nullptr;
 }
 
 base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(const Ground& ground,
                                                          std::shared_ptr<Dns> dns,
-                                                         const conf::NamerConfig& config) {
+                                                         const conf::NamerConfig& config,
+                                                         const Namers* before) {
   auto made = std::make_shared<ConfiguredNamer>();
   made->config = config;
   if (config.kind == conf::NamerConfig::Kind::kRewrite) {
@@ -110,7 +126,7 @@ base::Result<std::shared_ptr<ConfiguredNamer>> MakeNamer(const Ground& ground,
     if (!namer.ok()) return namer.status();
     made->namer = std::move(*namer);
   } else if (config.kind == conf::NamerConfig::Kind::kServersets) {
-    base::Status status = MakeServersets(ground, *dns, made.get());
+    base::Status status = MakeServersets(ground, *dns, Replaced(config, before), made.get());
     if (!status.ok()) return status;
   } else {
     auto namer = namers::FsNamer::Make(ground.loop, dns->sources->watch.get(), dns->inet.get(),
@@ -164,7 +180,7 @@ std::shared_ptr<const Namers> BuildNamers(const Ground& ground, const conf::Conf
   for (auto it = config.namers.rbegin(); it != config.namers.rend(); ++it) {
     std::shared_ptr<ConfiguredNamer> namer = known(*it);
     if (!namer) {
-      auto made = MakeNamer(ground, namers->dns, *it);
+      auto made = MakeNamer(ground, namers->dns, *it, before);
       if (!made.ok()) {
         problems->push_back(Culprit(*it).Wrong(file, made.status().message()));
         continue;

@@ -21,11 +21,19 @@ void Retention::Take(const std::vector<Endpoint>& there, base::TimePoint now) {
   members_ = std::move(members);
 }
 
+// Sizes that were smaller than a later one tell nothing any more.
+void Retention::Count(size_t there, base::TimePoint now) {
+  if (!sizes_.empty()) sizes_.back().until = now;
+  while (!sizes_.empty() && sizes_.front().until + options_.hold <= now) sizes_.pop_front();
+  while (!sizes_.empty() && sizes_.back().there <= there) sizes_.pop_back();
+  sizes_.push_back({there, now});
+}
+
 size_t Retention::LeastServed(Set set) const {
-  const size_t all = members_.size();
-  if (set == Set::kVanished) return all;
-  if (all < kLeastGuarded) return 0;
-  return static_cast<size_t>(std::ceil(options_.min_retained * static_cast<double>(all)));
+  const size_t most = sizes_.front().there;
+  if (set == Set::kUnsure) return most;
+  if (most < kLeastGuarded) return 0;
+  return static_cast<size_t>(std::ceil(options_.min_retained * static_cast<double>(most)));
 }
 
 std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, Set set,
@@ -35,11 +43,12 @@ std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, Set 
   for (auto& [key, member] : members_) {
     if (member.gone) gone.push_back(&member);
   }
+  const size_t present = members_.size() - gone.size();
+  Count(present, now);
   std::stable_sort(gone.begin(), gone.end(),
                    [](const Member* a, const Member* b) { return *a->gone > *b->gone; });
   next_.reset();
   held_ = 0;
-  const size_t present = members_.size() - gone.size();
   const size_t least = LeastServed(set);
   size_t guarded = least > present ? least - present : 0;
   for (Member* member : gone) {

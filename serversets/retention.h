@@ -2,15 +2,16 @@
 //
 // A removal may be held back for a while, so that a member that comes back at once was never gone
 // (stabilization). And when most of a set goes within a short time, which is a fault of whoever
-// writes it more often than the truth, a share of it stays for longer (min_retained): those that
-// left last. The last one of a set stays for a moment, until it is clear whether the whole set
-// goes. What is added is served at once.
+// writes it more often than the truth, a share of it stays for longer (min_retained): of the most
+// that were there at one time so many are served, those that left last. The last one of a set stays
+// for a moment, until it is clear whether the whole set goes. What is added is served at once.
 //
 // Lifetime: one for each set that is served. Threading: none; time is handed in. Errors: none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,8 +27,8 @@ class Retention {
  public:
   struct Options {
     base::Duration stabilization{};  // how long a removal is held back
-    // Of the endpoints that were there within the last `hold` so many stay, if there were at least
-    // kLeastGuarded of them.
+    // Of the most that were there at one time within the last `hold` so many stay, if those were at
+    // least kLeastGuarded.
     double min_retained = 0.5;
     base::Duration hold = std::chrono::seconds(10);
     friend bool operator==(const Options&, const Options&) = default;
@@ -40,9 +41,10 @@ class Retention {
 
   enum class Set {
     kThere,
-    kEmptied,   // its last member is gone: it may vanish in a moment, and what left now stays until
-                // that is clear
-    kVanished,  // not even the set is there; all of it stays for `hold`
+    kEmptied,  // its last member is gone: it may vanish in a moment, and what left now stays until
+               // that is clear
+    kUnsure,   // it vanished a moment ago, or not all of it was read: what leaves is kept for
+               // `hold`, as long as no more are served than were there at one time
   };
   // `there`: what the set has now. Gives what is to be served, sorted.
   std::vector<naming::Endpoint> Update(const std::vector<naming::Endpoint>& there, Set set,
@@ -60,10 +62,17 @@ class Retention {
     bool served = true;
   };
   void Take(const std::vector<naming::Endpoint>& there, base::TimePoint now);
+  void Count(size_t there, base::TimePoint now);
   size_t LeastServed(Set set) const;
 
   Options options_;
   std::map<Key, Member> members_;  // those that were there within `hold` or `stabilization`
+  // How many were there at one time, and until when; the largest first, the last is of now.
+  struct Size {
+    size_t there;
+    base::TimePoint until;
+  };
+  std::deque<Size> sizes_;
   std::optional<base::TimePoint> next_;
   size_t held_ = 0;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "naming/literal.h"
+
 namespace trestle::serversets {
 namespace {
 
@@ -15,6 +17,7 @@ using Kind = ZkSession::Kind;
 constexpr base::Duration kLookAgain = std::chrono::milliseconds(100);
 // And one that could not be read, or that nobody else watches for.
 constexpr base::Duration kTryAgain = std::chrono::seconds(1);
+constexpr base::Duration kLongestTryAgain = std::chrono::seconds(30);
 // A member is a small JSON text.
 constexpr size_t kMostMemberBytes = 64 * 1024;
 
@@ -26,12 +29,29 @@ constexpr int kOtherWork = 9;
 bool IsVector(const std::string& name) { return name.starts_with("vector_"); }
 bool IsMember(const std::string& name) { return name.starts_with("member_") || IsVector(name); }
 
+// Entries that lead to no machine; gives why one of them does not.
+std::string DropUnusable(std::vector<naming::ServersetEntry>* entries) {
+  std::string why;
+  std::erase_if(*entries, [&why](const naming::ServersetEntry& entry) {
+    if (entry.port < 1 || entry.port > 65535) {
+      why = "port is not 1 to 65535";
+      return true;
+    }
+    const auto ip = naming::LiteralIp(entry.host);
+    const bool nobody = entry.host.empty() || (ip && (*ip == "0.0.0.0" || *ip == "::"));
+    if (nobody) why = "host is no machine's: \"" + entry.host + "\"";
+    return nobody;
+  });
+  return why;
+}
+
 }  // namespace
 
 ServersetMetrics::ServersetMetrics(base::Scope* scope)
     : sets(scope->gauge("sets")),
       members(scope->gauge("members")),
       left_out(scope->gauge("left_out")),
+      unresolved(scope->gauge("unresolved")),
       changes(scope->counter("changes")),
       coalesced(scope->counter("coalesced")) {}
 
@@ -53,7 +73,11 @@ Serverset::Serverset(const ServersetPlace* place, std::string path)
           })),
       again_(place->loop, [this] { ReadNow(); }),
       publish_(place->loop, [this] { PublishThere(); }),
-      save_(place->loop, [this] { SaveCached(); }) {
+      save_(place->loop, [this] { SaveCached(); }),
+      retry_(place->loop, [this] {
+        changed_.insert(unreadable_.begin(), unreadable_.end());
+        ReadSoon();
+      }) {
   place_->metrics.sets->Add(1);
 }
 
@@ -72,17 +96,28 @@ void Serverset::Read() {
 
 // --- the cache ---
 
+std::optional<SetCache::Saved> Serverset::FindSaved() {
+  if (place_->before) {
+    const auto before = place_->before->find(path_);
+    if (before != place_->before->end()) {
+      cached_why_ = "as it was before the configuration was read again";
+      return SetCache::Saved{before->second, place_->loop->clock()->Wall()};
+    }
+  }
+  cached_why_ = "read from the cache";
+  return place_->cache ? place_->cache->Load(place_->session->hosts(), path_) : std::nullopt;
+}
+
 bool Serverset::LoadCached() {
-  if (!place_->cache || place_->session->connected() || state_ != State::kUnknown) return false;
-  cached_ = place_->cache->Load(place_->session->hosts(), path_);
+  if (place_->session->connected() || state_ != State::kUnknown) return false;
+  cached_ = FindSaved();
   if (!cached_) return false;
-  LOG(WARNING) << "ZooKeeper " << place_->session->hosts() << " is not there: " << path_
-               << " is served as the cache has it";
+  LOG_EVERY_N(WARNING, 100) << "ZooKeeper " << place_->session->hosts()
+                            << " is not there yet: " << path_ << " is served " << cached_why_;
   for (ServersetNode& node : cached_->nodes) {
-    if (!IsMember(node.name)) continue;
-    Member& member = cached_members_[node.name];
-    member.data = std::move(node.data);
-    Parse(node.name, &member);
+    if (IsMember(node.name)) {
+      Parse(node.name, std::move(node.data), &cached_members_[node.name]);
+    }
   }
   cached_->nodes.clear();
   weights_changed_ = true;
@@ -103,18 +138,24 @@ void Serverset::OnSession() {
   if (LoadCached()) NotifyAll();
 }
 
-// What is good of it; junk alone leaves the file as it is.
+// Junk alone leaves the file as it is.
 void Serverset::SaveCached() {
   if (!has_list()) return;
-  std::vector<ServersetNode> good;
-  for (const auto& [name, member] : members_) {
-    if (member.read && member.why.empty()) good.push_back({name, member.data});
-  }
+  const std::vector<ServersetNode> good = Good();
   if (!good.empty()) {
     place_->cache->Save(place_->session->hosts(), path_, good, place_->loop->clock()->Wall());
   } else if (left_out_.empty()) {
     place_->cache->Remove(place_->session->hosts(), path_);
   }
+}
+
+std::vector<ServersetNode> Serverset::Good() const {
+  if (list_gone_) return gone_;
+  std::vector<ServersetNode> good;
+  for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+    if (!member.data.empty()) good.push_back({name, member.data});
+  }
+  return good;
 }
 
 // --- reading ---
@@ -154,27 +195,36 @@ void Serverset::OnChildren(ZkAnswer answer) {
     place_->metrics.coalesced->Add(static_cast<uint64_t>(changes - 1));
   }
   seen_changes_ = answer.changes;
-  vanished_.reset();
+  list_gone_ = false;
   TakeChildren(std::move(answer.children));
-  if (!reading()) PublishThere();
+  Settle(/*gather=*/false);
+}
+
+// What it had is served though its znode, or what was in it, is gone.
+bool Serverset::held() const {
+  return gone_at_ && place_->loop->Now() < *gone_at_ + place_->retention.hold;
 }
 
 void Serverset::OnMissing() {
   const base::TimePoint now = place_->loop->Now();
-  const bool had_members =
-      has_list() && (!members_.empty() || now < emptied_ + Retention::kEmptied);
-  if (!vanished_ && !had_members) return SetMissing();
-  if (!vanished_) {
-    vanished_ = now;
+  const bool had_members = !members_.empty() || !cached_members_.empty() || held() ||
+                           now < emptied_ + Retention::kEmptied;
+  if (!list_gone_ && !(state_ == State::kThere && had_members)) return SetMissing();
+  if (!list_gone_) {
+    gone_at_ = now;
+    if (!members_.empty() || cached_) gone_ = Good();
+    list_gone_ = true;
     seen_changes_ = 0;
+    publish_.Cancel();
     TakeChildren({});
+    DropCached();
     Publish();
   }
-  if (now < *vanished_ + place_->retention.hold) {
+  if (held()) {
     list_changed_ = true;
     return again_.Arm(kLookAgain);
   }
-  vanished_.reset();
+  list_gone_ = false;
   SetMissing();
 }
 
@@ -188,6 +238,8 @@ void Serverset::SetMissing() {
   DropCached();
   publish_.Cancel();
   save_.Cancel();
+  gone_at_.reset();
+  gone_.clear();
   TakeChildren({});
   if (place_->cache) place_->cache->Remove(place_->session->hosts(), path_);
   Publish();
@@ -202,11 +254,26 @@ void Serverset::TakeChildren(std::vector<std::string> names) {
     if (fresh.contains(member.first)) return false;
     if (!member.second.read) --unread_;
     round_.erase(member.first);
+    unreadable_.erase(member.first);
     weights_changed_ |= IsVector(member.first);
     return true;
   });
+  for (const std::string& name : std::exchange(vanished_members_, {})) {
+    const auto again = members_.find(name);  // it is there again
+    if (again != members_.end()) again->second.watch->Read();
+  }
+  not_followed_ = 0;
+  size_t vectors = static_cast<size_t>(std::count_if(
+      members_.begin(), members_.end(), [](const auto& m) { return IsVector(m.first); }));
+  size_t plain = members_.size() - vectors;
   for (const std::string& name : fresh) {
-    if (!IsMember(name) || members_.contains(name) || members_.size() >= kMostMembers) continue;
+    if (!IsMember(name) || members_.contains(name)) continue;
+    size_t& followed = IsVector(name) ? vectors : plain;
+    if (followed >= (IsVector(name) ? kMostVectors : kMostMembers)) {
+      ++not_followed_;
+      continue;
+    }
+    ++followed;
     Member& member = members_[name];
     member.watch = std::make_unique<ZkSession::Watched>(
         place_->session, Kind::kData, path_ == "/" ? "/" + name : path_ + "/" + name,
@@ -237,7 +304,10 @@ void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
   if (first) {
     --unread_;
     const auto cached = cached_members_.find(name);
-    if (cached != cached_members_.end()) member.entries = cached->second.entries;
+    if (cached != cached_members_.end()) {
+      member.data = cached->second.data;
+      member.entries = cached->second.entries;
+    }
   } else {
     place_->metrics.changes->Add(1);
   }
@@ -245,27 +315,54 @@ void Serverset::OnMember(const std::string& name, ZkAnswer answer) {
   if (answer.data.size() > kMostMemberBytes) {
     member.why = "over 64 KiB";
   } else if (answer.ok()) {
-    member.data = std::move(answer.data);
-    Parse(name, &member);
+    Parse(name, std::move(answer.data), &member);
     weights_changed_ |= IsVector(name);
   } else if (member.data.empty()) {
     member.why = answer.why;
   }
-  if (reading()) return;
-  if ((first || in_round) && round_.empty()) {
-    PublishThere();
+  if (answer.code == ZkAnswer::Code::kNoNode) {
+    vanished_members_.insert(name);
+    list_changed_ = true;
+    ReadSoon();
+  }
+  if (answer.ok()) {
+    unreadable_.erase(name);
   } else {
-    PublishSoon();
+    RetrySoon(name);
+  }
+  Settle(/*gather=*/!first && !in_round);
+}
+
+void Serverset::RetrySoon(const std::string& name) {
+  if (unreadable_.empty()) retry_wait_ = kTryAgain;
+  unreadable_.insert(name);
+  if (retry_.armed()) return;
+  retry_.Arm(retry_wait_);
+  retry_wait_ = std::min(2 * retry_wait_, kLongestTryAgain);
+}
+
+// `gather`: more like it may be on its way.
+void Serverset::Settle(bool gather) {
+  if (reading() || !round_.empty()) {
+    TellBy(cached_ ? kCachedPatience : state_ == State::kThere ? kPatience : kFirstPatience);
+  } else if (gather) {
+    TellBy(kGather);
+  } else {
+    PublishThere();
   }
 }
 
-void Serverset::Parse(const std::string& name, Member* member) {
-  if (IsVector(name)) return;
-  naming::ServersetMember parsed = naming::ParseServersetMember({name, member->data});
-  std::erase_if(parsed.entries, [](const auto& e) { return e.port < 0 || e.port > 65535; });
-  if (parsed.entries.empty() && parsed.why.empty()) parsed.why = "port is not 0 to 65535";
+void Serverset::Parse(const std::string& name, std::string data, Member* member) {
+  naming::ServersetMember parsed;
+  if (!IsVector(name)) {
+    parsed = naming::ParseServersetMember({name, data});
+    const std::string why = DropUnusable(&parsed.entries);
+    if (parsed.entries.empty() && parsed.why.empty()) parsed.why = why;
+  }
   member->why = std::move(parsed.why);
-  if (!parsed.entries.empty()) member->entries = std::move(parsed.entries);
+  if (!member->why.empty()) return;  // what it was before stays
+  member->data = std::move(data);
+  member->entries = std::move(parsed.entries);
 }
 
 // --- telling ---
@@ -280,6 +377,10 @@ void Serverset::Publish() {
     if (!member.why.empty()) left_out_[name] = member.why;
     if (weights_changed_ && IsVector(name)) vectors.push_back({name, member.data});
   }
+  if (not_followed_ > 0) {
+    left_out_["…"] = std::to_string(not_followed_) + " more: " + std::to_string(kMostMembers) +
+                     " members and " + std::to_string(kMostVectors) + " vectors are followed";
+  }
   if (std::exchange(weights_changed_, false)) weights_ = naming::ServersetWeights(vectors);
   if (place_->cache && has_list() && !save_.armed()) save_.Arm(kSaveAgain);
   place_->metrics.left_out->Add(static_cast<int64_t>(left_out_.size()) - before);
@@ -288,13 +389,20 @@ void Serverset::Publish() {
   published_in_ = place_->loop->clock()->Now() - began;
 }
 
-void Serverset::PublishSoon() {
-  if (!publish_.armed()) publish_.Arm(std::max(kGather, kOtherWork * published_in_));
+void Serverset::TellBy(base::Duration after) {
+  const base::TimePoint at = place_->loop->Now() + std::max(after, kOtherWork * published_in_);
+  if (publish_.armed() && publish_at_ <= at) return;
+  publish_at_ = at;
+  publish_.ArmAt(at);
 }
 
 void Serverset::PublishThere() {
   const auto self = shared_from_this();
   publish_.Cancel();
+  // Nothing is known yet.
+  if (state_ != State::kThere && unread_ > 0 && unread_ == members_.size()) {
+    return TellBy(kFirstPatience);
+  }
   const bool come = state_ != State::kThere || cached_;
   state_ = State::kThere;
   DropCached();
@@ -310,8 +418,9 @@ void Serverset::SetState(State state, const std::string& why) {
 }
 
 Retention::Set Serverset::standing() const {
-  if (vanished_) return Retention::Set::kVanished;
-  return members_.empty() ? Retention::Set::kEmptied : Retention::Set::kThere;
+  if (held()) return Retention::Set::kUnsure;
+  const auto& members = cached_ ? cached_members_ : members_;
+  return members.empty() ? Retention::Set::kEmptied : Retention::Set::kThere;
 }
 
 std::optional<Serverset::Stale> Serverset::stale() const {
@@ -321,9 +430,9 @@ std::optional<Serverset::Stale> Serverset::stale() const {
                       place_->loop->Now() - then);
   };
   const auto lost = place_->session->lost_since();
-  if (cached_) return Stale{cached_->at, "read from the cache"};
+  if (cached_) return Stale{cached_->at, cached_why_};
   if (lost) return Stale{since(*lost), place_->session->why()};
-  if (vanished_) return Stale{since(*vanished_), "the znode vanished"};
+  if (list_gone_) return Stale{since(*gone_at_), "the znode vanished"};
   return std::nullopt;
 }
 

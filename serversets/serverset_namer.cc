@@ -14,6 +14,9 @@ using naming::Path;
 using Found = ServersetTree::Found;
 using Kind = Found::Kind;
 
+// What is behind so many elements of a name is no znode.
+constexpr size_t kMostZnodes = 32;
+
 }  // namespace
 
 // What several clusters have under one name. An endpoint of two of them counts once.
@@ -65,6 +68,7 @@ Lookup ServersetNamer::Find(const Path& prefix, const Path& rest, naming::Depend
                                               rest.labels().begin() + static_cast<ptrdiff_t>(n)));
     const auto name = naming::ParseServersetName(tried);
     if (!name.ok()) return Lookup::Failed(name.status().message());
+    if (n > kMostZnodes) continue;
     Found found = FindInAll(*name, deps);
     switch (found.kind) {
       case Kind::kPending:
@@ -100,6 +104,18 @@ Found ServersetNamer::FindInAll(const naming::ServersetName& name, naming::Depen
   if (!bound.empty()) return {Kind::kBound, false, "", std::move(bound[0])};
   if (pending) return *pending;
   return neg ? *neg : *failed;
+}
+
+std::shared_ptr<const ServersetHistory> ServersetNamer::History(const std::string& hosts) const {
+  auto history = std::make_shared<ServersetHistory>();
+  for (const auto& cluster : clusters_) {
+    if (cluster->place().session->hosts() != hosts) continue;
+    for (const auto& set : cluster->sets()) {
+      std::vector<naming::ServersetNode> good = set->Good();
+      if (!good.empty()) (*history)[set->path()] = std::move(good);
+    }
+  }
+  return history;
 }
 
 std::shared_ptr<naming::Var<Addr>> ServersetNamer::UnionOf(Vars vars) {

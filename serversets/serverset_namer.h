@@ -29,6 +29,8 @@ class ServersetNamer final : public naming::Namer {
 
   naming::Lookup Find(const naming::Path& prefix, const naming::Path& rest,
                       naming::Dependencies* deps) override;
+  // What its sets in use have, of the cluster with these hosts.
+  std::shared_ptr<const ServersetHistory> History(const std::string& hosts) const;
   // For each cluster, its session and its sets in use; docs/serversets.md shows it.
   std::optional<std::string> State() const override;
 

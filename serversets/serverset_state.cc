@@ -72,6 +72,7 @@ Json ShowServed(const Serverset& set) {
     if (view->shard()) name += "#" + std::to_string(*view->shard());
     const naming::Addr& addr = view->value();
     Json shown = {{"state", NameOf(addr.kind)}, {"held", view->held()}, {"why", addr.cause}};
+    shown["unresolved"] = view->Unresolved();
     shown["addresses"] = Json::array();
     for (const naming::Endpoint& endpoint : addr.endpoints) {
       shown["addresses"].push_back(endpoint.host + ":" + std::to_string(endpoint.port));

@@ -40,12 +40,14 @@ ServersetTree::~ServersetTree() = default;
 ServersetTree::Found ServersetTree::Find(const naming::ServersetName& name,
                                          naming::Dependencies* deps) {
   const Znodes& znodes = name.znodes;
-  if (!std::all_of(znodes.begin(), znodes.end(), IsZnode) || IsAbsent(znodes, deps)) return {};
+  if (!std::all_of(znodes.begin(), znodes.end(), IsZnode)) return {};
+  const Told told = ToldByParents(znodes, deps);
+  if (told == Told::kAbsent) return {};
   const auto set = At(znodes);
   deps->Add(set);
   switch (set->state()) {
     case Serverset::State::kUnknown:
-      return {Kind::kPending, place_.cache && !place_.session->connected(), "", nullptr};
+      return {Kind::kPending, told == Told::kNothing && !place_.session->connected(), "", nullptr};
     case Serverset::State::kFailed:
       return {Kind::kFailed, false, set->why(), nullptr};
     case Serverset::State::kMissing:
@@ -91,16 +93,18 @@ std::shared_ptr<Serverset> ServersetTree::Known(const Znodes& znodes) const {
   return at == sets_->end() ? nullptr : at->second.lock();
 }
 
-bool ServersetTree::IsAbsent(const Znodes& znodes, naming::Dependencies* deps) const {
+ServersetTree::Told ServersetTree::ToldByParents(const Znodes& znodes,
+                                                 naming::Dependencies* deps) const {
   for (size_t n = znodes.size(); n-- > 0;) {
     const auto parent = Known(First(znodes, n));
     if (!parent || !parent->has_list()) continue;
-    if (parent->HasChild(znodes[n])) return false;
+    // Of a child that is there only this one's own list can tell what it has.
+    if (parent->HasChild(znodes[n])) return n + 1 == znodes.size() ? Told::kThere : Told::kNothing;
     deps->Add(parent);
     deps->Add(parent->Awaits(znodes[n]));
-    return true;
+    return Told::kAbsent;
   }
-  return false;
+  return Told::kNothing;
 }
 
 // It leaves the map when its last user goes.

@@ -23,8 +23,7 @@ class ServersetTree {
   struct Found {
     enum class Kind { kNeg, kPending, kFailed, kBound };
     Kind kind = Kind::kNeg;
-    // kPending: ZooKeeper cannot be asked, and the cache has no set of that path, as it would if
-    // it had been in use.
+    // kPending: ZooKeeper cannot be asked, and nothing that is known says that the znode is there.
     bool unasked = false;
     std::string why;                                // kFailed
     std::shared_ptr<naming::Var<naming::Addr>> at;  // kBound
@@ -46,8 +45,9 @@ class ServersetTree {
 
   std::shared_ptr<Serverset> Known(const Znodes& znodes) const;
   std::shared_ptr<Serverset> At(const Znodes& znodes);
-  // The list of a parent that is watched says so; the answer hangs on that.
-  bool IsAbsent(const Znodes& znodes, naming::Dependencies* deps) const;
+  // What the list of the nearest parent that is watched says; the answer hangs on that.
+  enum class Told { kAbsent, kThere, kNothing };
+  Told ToldByParents(const Znodes& znodes, naming::Dependencies* deps) const;
   // It was found missing: watches for it at the nearest parent that is there.
   Found FindMissing(const Znodes& znodes, naming::Dependencies* deps);
 

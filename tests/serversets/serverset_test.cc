@@ -200,7 +200,7 @@ TEST_F(ServersetTest, WhenMembersBecomeJunkOneAfterTheOtherAllStayInTheEnd) {
   EXPECT_EQ(name->Addr(),
             "10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.0.0.3:80*1.0 "
             "(no member of /s is of use: member_1: no JSON object)");
-  EXPECT_EQ(State("/s").at("leftOut").at("member_3"), "port is not 0 to 65535");
+  EXPECT_EQ(State("/s").at("leftOut").at("member_3"), "port is not 1 to 65535");
   Put("/s/member_2", Member("10.0.0.2", 80));
   EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0");
 }
@@ -216,6 +216,58 @@ TEST_F(ServersetTest, WhenHostsAreGoneOneAfterTheOtherAllStayInTheEnd) {
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
   inet_.Say("a.example", 80, naming::Addr::Neg());
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (/s: no host of it resolves)");
+}
+
+TEST_F(ServersetTest, OfALargeSetAShareStaysWhenHostsResolveNoMore) {
+  for (int i = 0; i < 10; i++) {
+    Put("/s/member_" + std::to_string(i), Member("h" + std::to_string(i), 80));
+  }
+  auto name = Bind("/s");
+  for (int i = 0; i < 10; i++) {
+    inet_.SayIps("h" + std::to_string(i), 80, {"10.0.0." + std::to_string(i)});
+  }
+  EXPECT_EQ(name->var()->Get().endpoints.size(), 10u);
+  for (int i = 0; i < 9; i++) inet_.Say("h" + std::to_string(i), 80, naming::Addr::Neg());
+  EXPECT_EQ(name->var()->Get().endpoints.size(), 5u);
+  EXPECT_EQ(State("/s").at("served").at("/s").at("unresolved").at("h3"), "no such host");
+  EXPECT_EQ(table_.root()->gauge("unresolved")->value(), 9);
+  for (int i = 0; i < 11; i++) Pass(seconds(1));
+  EXPECT_EQ(name->var()->Get().endpoints.size(), 1u);
+}
+
+TEST_F(ServersetTest, ANamerThatReplacesAnotherServesWhatThatOneHad) {
+  PutMembers("/junk", 2);
+  PutMembers("/gone", 2);
+  auto junk = Bind("/junk");
+  auto gone = Bind("/gone");
+  for (const char* member : {"/junk/member_1", "/junk/member_2"}) Put(member, "{not json");
+  zk_.RemoveAll("/gone");
+  Pass(seconds(1));
+  zk_.silent = true;
+  auto fresh_session =
+      std::make_unique<ZkSession>(&loop_, options_, zk_.connect(), ZkMetrics(table_.root()));
+  auto fresh = std::make_unique<ServersetNamer>(std::vector{
+      ServersetPlace{&loop_, &inet_, fresh_session.get(), retention_,
+                     ServersetMetrics(table_.root()), nullptr, namer_->History("zk:2181")}});
+  const auto bind = [&fresh](const char* path) {
+    return std::make_unique<Binding>(fresh.get(), *naming::Path::Parse(path));
+  };
+  auto fresh_junk = bind("/junk");
+  auto fresh_gone = bind("/gone");
+  const std::string both = "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 ";
+  EXPECT_EQ(fresh_junk->Addr(),
+            both + "(/junk is as it was before the configuration was read again)");
+  Drain();
+  zk_.Answer();
+  Pass(milliseconds(200));
+  EXPECT_EQ(fresh_junk->Addr(), both + "(no member of /junk is of use: member_1: no JSON object)");
+  EXPECT_EQ(fresh_gone->Addr(), both + "(2 that left /gone are kept)");
+  fresh_junk.reset();
+  fresh_gone.reset();
+  junk.reset();
+  gone.reset();
+  fresh.reset();
+  Drain();
 }
 
 TEST_F(ServersetTest, UnderANewSessionALargeSetIsToldAFewTimes) {
@@ -339,12 +391,129 @@ TEST_F(ServersetTest, ASetThatVanishesWholeIsServedForAWhile) {
   Pass(seconds(5));
   PutMembers("/s", 2);
   Pass(milliseconds(200));
-  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0") << "made again";
+  EXPECT_EQ(name->Addr(),
+            "10.0.0.1:80*1.0, 10.0.0.2:80*1.0, 10.0.0.3:80*1.0 (1 that left /s are kept)")
+      << "made again, but not all";
+  Pass(seconds(5));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
   zk_.RemoveAll("/s");
   for (int i = 0; i < 110; i++) Pass(milliseconds(100));
   EXPECT_EQ(name->Show(), "neg");
   PutMembers("/s", 1);
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+}
+
+TEST_F(ServersetTest, ASetThatIsMadeAgainBeforeItsMembersKeepsThoseItHad) {
+  for (const int members : {1, 3, 6}) {
+    const std::string set = "/s" + std::to_string(members);
+    PutMembers(set, members);
+    auto name = Bind(set);
+    const auto served = [&] { return name->var() ? name->var()->Get().endpoints.size() : 0; };
+    zk_.RemoveAll(set);
+    Pass(seconds(1));
+    zk_.Put(set);
+    for (int i = 0; i < 30; i++) {
+      Pass(milliseconds(100));
+      EXPECT_EQ(served(), static_cast<size_t>(members));
+    }
+    PutMembers(set, 1);
+    for (int i = 0; i < 30; i++) {
+      Pass(milliseconds(100));
+      EXPECT_EQ(served(), static_cast<size_t>(members)) << "the others may come, too";
+    }
+    for (int i = 0; i < 50; i++) Pass(milliseconds(100));
+    EXPECT_EQ(served(), 1u);
+  }
+}
+
+TEST_F(ServersetTest, AMemberThatMayNotBeReadIsTriedAgain) {
+  PutMembers("/s", 2);
+  zk_.denied.insert("/s/member_1");
+  auto name = Bind("/s");
+  EXPECT_EQ(name->Addr(), "10.0.0.2:80*1.0");
+  EXPECT_EQ(State("/s").at("leftOut").at("member_1"), "not authenticated");
+  zk_.denied = {"/s/member_2"};
+  zk_.Put("/s/member_2", Member("10.0.0.3", 80));
+  for (int i = 0; i < 5; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0") << "what was read stays";
+  const int reads = zk_.reads;
+  for (int i = 0; i < 300; i++) Pass(seconds(1));
+  EXPECT_LE(zk_.reads - reads, 20) << "less and less often";
+  zk_.denied.clear();
+  for (int i = 0; i < 60; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.3:80*1.0");
+}
+
+TEST_F(ServersetTest, AMemberThatIsMadeAgainBetweenTwoReadsIsNotLost) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  zk_.silent = true;
+  zk_.Put("/s/member_2", Member("10.0.0.2", 80));
+  Pass(Serverset::kCoalesce);
+  zk_.Answer();  // the list
+  zk_.silent = true;
+  Drain();
+  zk_.Remove("/s/member_2");
+  zk_.Answer();  // its data: it is not there
+  zk_.Put("/s/member_2", Member("10.0.0.9", 80));
+  for (int i = 0; i < 5; i++) Pass(Serverset::kCoalesce);
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.9:80*1.0");
+}
+
+TEST_F(ServersetTest, ALongNameAsksForItsFirstZnodesOnly) {
+  PutMembers("/s", 1);
+  std::string deep = "/s", nowhere;
+  for (int i = 0; i < 500; i++) deep += "/x";
+  for (int i = 0; i < 500; i++) nowhere += "/y";
+  zk_.denied.insert("/");
+  EXPECT_EQ(Bind(deep)->Addr(), "10.0.0.1:80*1.0");
+  EXPECT_EQ(Show(nowhere), "failed: /: not authenticated");
+  EXPECT_LE(zk_.reads, 300);
+  EXPECT_EQ(Show(deep + "/a:b:c"), "failed: invalid job syntax: a:b:c");
+  zk_.denied.clear();
+}
+
+TEST_F(ServersetTest, HostsThatAreNoMachinesAndPortsThatAreNoneAreJunk) {
+  PutMembers("/s", 1);
+  Put("/s/member_2", Member("", 80));
+  Put("/s/member_3", Member("0", 80));
+  Put("/s/member_4", Member("::", 80));
+  Put("/s/member_5", R"({"serviceEndpoint":{"host":"10.0.0.5","port":0},"status":"ALIVE"})");
+  EXPECT_EQ(Bind("/s")->Addr(), "10.0.0.1:80*1.0");
+  auto name = Bind("/s");
+  EXPECT_EQ(State("/s").at("leftOut").size(), 4u);
+  EXPECT_EQ(State("/s").at("leftOut").at("member_5"), "port is not 1 to 65535");
+  EXPECT_EQ(State("/s").at("leftOut").at("member_3"), "host is no machine's: \"0\"");
+}
+
+TEST_F(ServersetTest, WeightsThatAreNoNumbersCountAsOne) {
+  PutMembers("/s", 2);
+  const std::string huge = R"({"vector":[{"select":"member=member_1","weight":1e308}]})";
+  Put("/s/vector_0", huge);
+  Put("/s/vector_1", R"({"vector":[{"select":"member=member_1","weight":1e307}]})");
+  EXPECT_EQ(Bind("/s")->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0");
+}
+
+TEST_F(ServersetTest, WithSlowAnswersWhatWasReadIsToldAllTheSame) {
+  PutMembers("/s", 1);
+  auto name = Bind("/s");
+  std::unique_ptr<Binding> late;
+  int next = 2, told = 0;
+  const auto heard = name->var()->Subscribe([&told] { ++told; });
+  for (int i = 0; i < 200; i++) {
+    zk_.silent = true;
+    for (int j = 0; j < 3; j++, next++) {
+      zk_.Put("/s/member_" + std::to_string(next), Member("10.0.0.1", next));
+      if (next > 12) zk_.Remove("/s/member_" + std::to_string(next - 10));
+      Pass(milliseconds(20));
+    }
+    zk_.Answer();
+    zk_.silent = true;  // there is always something on its way
+    Drain();
+    if (i == 100) late = Bind("/s");
+  }
+  EXPECT_GT(told, 40);
+  EXPECT_NE(late->Show(), "pending");
 }
 
 TEST_F(ServersetTest, ASmallSetWhoseMembersGoBeforeItIsServedForAWhile) {
@@ -423,8 +592,8 @@ TEST_F(CachedTest, WithoutZooKeeperAtTheStartTheLastGoodSetsAreServedAndMarkedSt
   Restart();
   auto name = Bind("/s:http/get");
   EXPECT_EQ(name->Show(),
-            "/#/io.l5d.serversets/s:http /get = 10.0.0.1:81*1.0, 10.0.0.2:81*1.0 (/s is as the "
-            "cache had it)");
+            "/#/io.l5d.serversets/s:http /get = 10.0.0.1:81*1.0, 10.0.0.2:81*1.0 (/s is read from "
+            "the cache)");
   EXPECT_EQ(State("/s").at("stale").at("why"), "read from the cache");
   EXPECT_EQ(Show("/never"), "pending");
   zk_.Remove("/s/member_1");
@@ -435,15 +604,17 @@ TEST_F(CachedTest, WithoutZooKeeperAtTheStartTheLastGoodSetsAreServedAndMarkedSt
   EXPECT_EQ(State("/s").at("stale"), Json());
 }
 
-TEST_F(CachedTest, ASetThatIsGoneWhenZooKeeperIsBackIsGoneAtOnce) {
+TEST_F(CachedTest, ASetThatIsGoneWhenZooKeeperIsBackIsHeldAsAnyOther) {
   PutMembers("/s", 2);
   Show("/s");
   zk_.up = false;
   Restart();
   auto name = Bind("/s");
-  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (/s is as the cache had it)");
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (/s is read from the cache)");
   zk_.RemoveAll("/s");
   zk_.up = true;
+  for (int i = 0; i < 12; i++) Pass(seconds(1));
+  EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0, 10.0.0.2:80*1.0 (2 that left /s are kept)");
   for (int i = 0; i < 12; i++) Pass(seconds(1));
   EXPECT_EQ(name->Show(), "neg");
   name.reset();
@@ -478,7 +649,7 @@ TEST_F(CachedTest, FilesThatMakeNoSenseAreNone) {
     EXPECT_EQ(Show("/s"), "pending") << text;
   }
   std::ofstream(files[0]) << whole;
-  EXPECT_EQ(Show("/s"), "/#/io.l5d.serversets/s / = 10.0.0.1:80*1.0 (/s is as the cache had it)");
+  EXPECT_EQ(Show("/s"), "/#/io.l5d.serversets/s / = 10.0.0.1:80*1.0 (/s is read from the cache)");
 }
 
 TEST_F(CachedTest, AFolderThatCannotBeHadIsAnError) {
@@ -552,6 +723,7 @@ TEST_F(TwoClustersTest, OneThatIsAwayHidesNothingOfTheOther) {
   PutMembers("/s", 1);
   auto name = Bind("/s");
   EXPECT_EQ(name->Addr(), "10.0.0.1:80*1.0");
+  EXPECT_EQ(Bind("/s/get")->Addr(), "10.0.0.1:80*1.0");
   EXPECT_EQ(Show("/t"), "pending") << "the other one may have it";
   west_.Put("/s/member_1", Member("10.1.0.1", 80));
   west_.Return();
