@@ -45,7 +45,10 @@ void ReadServersets(Section* section, NamerConfig* namer) {
   } else {
     out.clusters.push_back(ReadZkCluster(section));
   }
-  if (auto folder = section->Text("cacheDir")) out.cache_dir = *std::move(folder);
+  if (auto folder = section->Text("cacheDir")) {
+    if (folder->value.empty()) section->findings()->Wrong(folder->line, folder->key, "is empty");
+    out.cache_dir = *std::move(folder);
+  }
   out.stabilization = section->Time("stabilizationMs", 0, out.stabilization);
   out.min_retained = section->Real("minRetained", 0, 1, out.min_retained);
   out.retained_hold = section->Time("minRetainedHoldMs", 0, out.retained_hold);

@@ -323,9 +323,31 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ServersetsHosts",
              AtTop("namers:\n- kind: io.l5d.serversets\n  zkAddrs: [{host: 'a,b'}, {port: 1}]\n"
                    "  chroot: x/\n"),
-             {"f:4: namers[0].zkAddrs[0].host: no name of one host",
+             {"f:4: namers[0].zkAddrs[0].host: must be a host name or an address, without a port, "
+              "is \"a,b\"",
               "f:4: namers[0].zkAddrs[1].host: is missing",
               "f:5: namers[0].chroot: is no path like /trestle"}},
+        Case{
+            "ServersetsHostsThatAreNone",
+            AtTop("namers:\n- kind: io.l5d.serversets\n  zkAddrs: [{host: ''}, {host: 'a:2181'}, "
+                  "{host: '['}, {host: a, port: 0}]\n  cacheDir: ''\n"),
+            {"f:4: namers[0].zkAddrs[0].host: must be a host name or an address, without a port, "
+             "is \"\"",
+             "f:4: namers[0].zkAddrs[1].host: must be a host name or an address, without a port, "
+             "is \"a:2181\"",
+             "f:4: namers[0].zkAddrs[2].host: must be a host name or an address, without a port, "
+             "is \"[\"",
+             "f:4: namers[0].zkAddrs[3].port: must not be 0", "f:5: namers[0].cacheDir: is empty"}},
+        Case{"ServersetsChroot",
+             AtTop("namers:\n- {kind: io.l5d.serversets, zkAddrs: [{host: a}], chroot: /a/../b}\n"
+                   "- {kind: io.l5d.serversets, zkAddrs: [{host: a}], chroot: '/a,b'}\n"),
+             {"f:3: namers[0].chroot: is no path like /trestle",
+              "f:4: namers[1].chroot: is no path like /trestle"}},
+        Case{"ServersetsAuth",
+             AtTop("namers:\n- kind: io.l5d.serversets\n  zkAddrs: [{host: a}]\n"
+                   "  authInfo: {scheme: foo, auth: secret}\n"),
+             {"f:5: namers[0].authInfo.scheme: must be digest, is \"foo\"",
+              "f:5: namers[0].authInfo.auth: must be user:password"}},
         Case{"ServersetsNoHost",
              AtTop("namers: [{kind: io.l5d.serversets, zkAddrs: []}]\n"),
              {"f:2: namers[0].zkAddrs: names no host"}},
