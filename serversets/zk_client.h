@@ -67,9 +67,10 @@ class ZkClient {
   // The same without a watch.
   virtual void ChildrenOnce(const std::string& path, Call call) = 0;
   virtual void DataOnce(const std::string& path, Call call) = 0;
-  // Takes the watch away, here and at the server.
-  virtual void UnwatchChildren(const std::string& path) = 0;
-  virtual void UnwatchData(const std::string& path) = 0;
+  // Takes the watch away, here and at the server; ok, too, if there is none. After kLost it may be
+  // there still, and comes back with the connection.
+  virtual void UnwatchChildren(const std::string& path, Call call) = 0;
+  virtual void UnwatchData(const std::string& path, Call call) = 0;
   // `numbered`: ZooKeeper puts a number behind the path, and the znode goes with the session.
   // With ZkCluster::auth it is readable by all, and all else is for who shows the same.
   virtual void Create(const std::string& path, const std::string& data, bool numbered,

@@ -148,7 +148,7 @@ void OnCreated(int rc, const char* path, const void* data) {
 
 void OnDone(int rc, const void* data) { Answer(data, AnswerOf(rc)); }
 void OnAuth(int, const void*) {}  // a refusal ends the session
-void OnUnwatched(int, const void* data) { delete static_cast<const Question*>(data); }
+void OnUnwatched(int rc, const void* data) { Answer(data, AnswerOf(rc == ZNOWATCHER ? ZOK : rc)); }
 
 void TellState(const SharedPtr& shared, ZkClient::State state, const std::string& why) {
   shared->Post([shared, state, why] {
@@ -264,8 +264,12 @@ class ZooKeeper final : public ZkClient {
     AskChildren(path, 0, std::move(call));
   }
   void DataOnce(const std::string& path, Call call) override { AskData(path, 0, std::move(call)); }
-  void UnwatchChildren(const std::string& path) override { Unwatch(path, ZWATCHTYPE_CHILD); }
-  void UnwatchData(const std::string& path) override { Unwatch(path, ZWATCHTYPE_DATA); }
+  void UnwatchChildren(const std::string& path, Call call) override {
+    Unwatch(path, ZWATCHTYPE_CHILD, std::move(call));
+  }
+  void UnwatchData(const std::string& path, Call call) override {
+    Unwatch(path, ZWATCHTYPE_DATA, std::move(call));
+  }
   void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
     Question* question = Ask(std::move(call));
     if (!question) return;
@@ -313,16 +317,15 @@ class ZooKeeper final : public ZkClient {
   void Sent(int rc, Question* question) {
     if (rc != ZOK) Answer(question, AnswerOf(rc));
   }
-  void Unwatch(const std::string& path, ZooWatcherType type) {
+  void Unwatch(const std::string& path, ZooWatcherType type, Call call) {
     // Of the library: it calls `done` as a function, whatever its header says; and where the watch
     // is to go at the client alone, it takes the data for something of its own.
     constexpr int kAtServer = 0;
     auto* done = reinterpret_cast<void_completion_t*>(&OnUnwatched);
-    zhandle_t* at = handle();
-    if (!at) return;
-    auto* question = new Question(shared_, nullptr);
-    const int rc = zoo_aremove_all_watches(at, path.c_str(), type, kAtServer, done, question);
-    if (rc != ZOK) delete question;
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    const int rc = zoo_aremove_all_watches(handle(), path.c_str(), type, kAtServer, done, question);
+    if (rc != ZOK) OnUnwatched(rc, question);
   }
 
   const ACL_vector* const acl_;
