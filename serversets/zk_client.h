@@ -45,7 +45,8 @@ struct ZkAnswer {
 class ZkClient {
  public:
   enum class State {
-    kConnecting,  // at first, and whenever the connection is lost: the session may go on
+    kOpened,      // it has looked its hosts up, however long that took; perhaps behind kConnected
+    kConnecting,  // the connection was lost: the session may go on
     kConnected,
     kOver,  // expired, or refused: of no more use
   };

@@ -48,10 +48,7 @@ ZkSession::~ZkSession() {
 
 // --- clients ---
 
-void ZkSession::Connect() {
-  patience_.Arm(options_.patience);
-  client_ = connect_(this);
-}
+void ZkSession::Connect() { client_ = connect_(this); }
 
 // With the client go its watches and all that was asked.
 void ZkSession::Drop() {
@@ -102,6 +99,9 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
       to_unwatch_.assign(left_.begin(), left_.end());
       Pump();
       return NotifyAll();
+    case ZkClient::State::kOpened:
+      if (!connected_ && !patience_.armed()) patience_.Arm(options_.patience);
+      return;
     case ZkClient::State::kConnecting:
       return Lost(why);
     case ZkClient::State::kOver:

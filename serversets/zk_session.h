@@ -44,7 +44,9 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
  public:
   struct Options {
     std::string shown;  // the hosts, for the log
-    // Not connected for so long: another client is made, which looks the hosts up again.
+    // Not connected for so long since the client knew the hosts' addresses, or since the connection
+    // was lost: another client is made, which looks the hosts up again. One that looks them up is
+    // waited for, so that no two do.
     base::Duration patience = std::chrono::seconds(10);
     size_t max_asked = 256;
     // With watches on paths of more bytes than that a session is not taken up again after a lost

@@ -232,6 +232,8 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
   if (shared->loop) {
     shared->handle = handle;
     shared->opened = true;
+    lock.unlock();
+    TellState(shared, ZkClient::State::kOpened, "");
   } else {  // nobody wants it any more
     shared->handle = nullptr;
     lock.unlock();

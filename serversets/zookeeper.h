@@ -2,8 +2,9 @@
 // the control loop. Starting a session looks hosts up, and ending one may wait for the server; both
 // are done on threads that nobody waits for.
 //
-// Lifetime: the loop must outlive the client; threads of a client that is gone may go on for some
-// seconds, and touch nothing of ours but what they hold themselves. Threading: the control loop.
+// Lifetime: the loop must outlive the client; threads of a client that is gone may go on until DNS
+// and ZooKeeper have answered, and touch nothing of ours but what they hold themselves. Threading:
+// the control loop.
 // Errors: see ZkClient.
 #pragma once
 

@@ -50,6 +50,7 @@ class FakeZk {
   // --- what happens ---
   void Lose();
   void Return();
+  void Opened();  // after `opening`
   // The session is over, and with it its watches and what it made for its time.
   void Expire();
   // The members of a set with their data: "member_0000000000 {…}"; " BY SESSION" behind it.
@@ -68,7 +69,8 @@ class FakeZk {
   size_t watches() const;
 
   bool up = true;
-  bool silent = false;  // questions are kept, and answered by Answer()
+  bool opening = false;  // the clients look their hosts up
+  bool silent = false;   // questions are kept, and answered by Answer()
   void Answer() {
     silent = false;
     for (auto& answer : std::exchange(kept_, {})) answer();
@@ -262,9 +264,19 @@ inline ZkConnect FakeZk::connect() {
     auto client = std::make_unique<Client>(this, owner);
     clients.push_back(client.get());
     made++;
+    if (opening) return client;
+    client->Say(ZkClient::State::kOpened);
     if (up) client->Say(ZkClient::State::kConnected);
     return client;
   };
+}
+
+inline void FakeZk::Opened() {
+  opening = false;
+  for (Client* client : clients) {
+    client->Say(ZkClient::State::kOpened);
+    if (up) client->Say(ZkClient::State::kConnected);
+  }
 }
 
 inline void FakeZk::Lose() {

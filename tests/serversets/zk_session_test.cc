@@ -155,5 +155,36 @@ TEST_F(ZkSessionTest, WatchesThatAreToGoCountForHowMuchIsTakenUpAgain) {
   EXPECT_EQ(metrics_.watches->value(), 0);
 }
 
+TEST_F(ZkSessionTest, AClientThatLooksItsHostsUpIsWaitedFor) {
+  zk_.opening = true;
+  Start();
+  Pass(10 * options_.patience);
+  EXPECT_EQ(zk_.made, 1);
+  zk_.Opened();
+  Drain();
+  EXPECT_EQ(zk_.made, 1);
+  EXPECT_TRUE(session_->connected());
+}
+
+TEST_F(ZkSessionTest, PatienceBeginsWhenTheHostsAreLookedUp) {
+  zk_.up = false;
+  zk_.opening = true;
+  Start();
+  Pass(options_.patience);
+  zk_.Opened();
+  Pass(options_.patience - seconds(1));
+  EXPECT_EQ(zk_.made, 1);
+  Pass(seconds(1));
+  EXPECT_EQ(zk_.made, 2);
+}
+
+TEST_F(ZkSessionTest, ThatTheHostsAreKnownMayBeToldBehindTheConnection) {
+  Start();
+  zk_.Opened();
+  Pass(2 * options_.patience);
+  EXPECT_TRUE(session_->connected());
+  EXPECT_EQ(zk_.made, 1);
+}
+
 }  // namespace
 }  // namespace trestle::serversets
