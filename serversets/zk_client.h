@@ -45,7 +45,8 @@ struct ZkAnswer {
 class ZkClient {
  public:
   enum class State {
-    kConnecting,  // at first, and whenever the connection is lost: the session may go on
+    kOpened,      // it has looked its hosts up, however long that took; perhaps behind kConnected
+    kConnecting,  // the connection was lost: the session may go on
     kConnected,
     kOver,  // expired, or refused: of no more use
   };
@@ -67,9 +68,10 @@ class ZkClient {
   // The same without a watch.
   virtual void ChildrenOnce(const std::string& path, Call call) = 0;
   virtual void DataOnce(const std::string& path, Call call) = 0;
-  // Takes the watch away, here and at the server.
-  virtual void UnwatchChildren(const std::string& path) = 0;
-  virtual void UnwatchData(const std::string& path) = 0;
+  // Takes the watch away, here and at the server; ok, too, if there is none. After kLost it may be
+  // there still, and comes back with the connection.
+  virtual void UnwatchChildren(const std::string& path, Call call) = 0;
+  virtual void UnwatchData(const std::string& path, Call call) = 0;
   // `numbered`: ZooKeeper puts a number behind the path, and the znode goes with the session.
   // With ZkCluster::auth it is readable by all, and all else is for who shows the same.
   virtual void Create(const std::string& path, const std::string& data, bool numbered,

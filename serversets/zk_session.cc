@@ -48,10 +48,7 @@ ZkSession::~ZkSession() {
 
 // --- clients ---
 
-void ZkSession::Connect() {
-  patience_.Arm(options_.patience);
-  client_ = connect_(this);
-}
+void ZkSession::Connect() { client_ = connect_(this); }
 
 // With the client go its watches and all that was asked.
 void ZkSession::Drop() {
@@ -59,6 +56,9 @@ void ZkSession::Drop() {
   if (connected_) metrics_.connected->Add(-1);
   connected_ = false;
   asked_ = 0;
+  unwatching_ = 0;
+  to_unwatch_.clear();
+  for (const Key& key : std::exchange(left_, {})) CountWatch(key, false);
   for (auto& [key, node] : nodes_) {
     if (node->asked_ || node->watched_) Queue(node);
     node->asked_ = false;
@@ -96,8 +96,12 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
         metrics_.sessions->Add();
       }
       metrics_.connected->Add(1);
+      to_unwatch_.assign(left_.begin(), left_.end());
       Pump();
       return NotifyAll();
+    case ZkClient::State::kOpened:
+      if (!connected_ && !patience_.armed()) patience_.Arm(options_.patience);
+      return;
     case ZkClient::State::kConnecting:
       return Lost(why);
     case ZkClient::State::kOver:
@@ -141,7 +145,9 @@ void ZkSession::OnEvent(ZkClient::Event event, const std::string& path) {
   for (const Kind kind : {Kind::kChildren, Kind::kData}) {
     const bool of_other = event != ZkClient::Event::kDeleted &&
                           (event == ZkClient::Event::kChildren) != (kind == Kind::kChildren);
-    const auto at = of_other ? nodes_.end() : nodes_.find({kind, path});
+    if (of_other) continue;
+    ForgetLeft({kind, path});
+    const auto at = nodes_.find({kind, path});
     if (at == nodes_.end() || !at->second->watched_) continue;
     SetWatched(at->second, false);
     auto changed = at->second->changed_;  // which may destroy it
@@ -150,11 +156,14 @@ void ZkSession::OnEvent(ZkClient::Event event, const std::string& path) {
 }
 
 void ZkSession::SetWatched(Watched* node, bool watched) {
-  if (node->watched_ == watched) return;
-  node->watched_ = watched;
-  metrics_.watches->Add(watched ? 1 : -1);
-  const size_t bytes = node->path().size() + 4;
-  watched_bytes_ = watched ? watched_bytes_ + bytes : watched_bytes_ - bytes;
+  if (watched) ForgetLeft(node->key_);  // it is this one again
+  if (std::exchange(node->watched_, watched) != watched) CountWatch(node->key_, watched);
+}
+
+void ZkSession::CountWatch(const Key& key, bool there) {
+  metrics_.watches->Add(there ? 1 : -1);
+  const size_t bytes = key.second.size() + 4;
+  watched_bytes_ = there ? watched_bytes_ + bytes : watched_bytes_ - bytes;
 }
 
 void ZkSession::Queue(Watched* node) {
@@ -163,6 +172,11 @@ void ZkSession::Queue(Watched* node) {
 }
 
 void ZkSession::Pump() {
+  while (connected_ && unwatching_ < options_.max_asked && !to_unwatch_.empty()) {
+    const Key key = std::move(to_unwatch_.front());
+    to_unwatch_.pop_front();
+    Unwatch(key);
+  }
   while (connected_ && asked_ < options_.max_asked && !queue_.empty()) {
     Watched* node = queue_.front();
     queue_.pop_front();
@@ -188,10 +202,12 @@ void ZkSession::Ask(Watched* node) {
 void ZkSession::OnAnswer(const Key& key, uint64_t id, ZkAnswer answer) {
   --asked_;
   const auto at = nodes_.find(key);
-  if (at == nodes_.end()) {
-    if (answer.ok()) Unwatch(key);  // its user is gone
-  } else if (Watched* node = at->second; node->id_ == id) {
+  if (at == nodes_.end() || at->second->id_ != id) {
+    if (answer.ok()) OnWatchLeft(key);  // its user is gone
+  } else {
+    Watched* node = at->second;
     node->asked_ = false;
+    if (!answer.ok() && left_.contains(key)) to_unwatch_.push_back(key);
     if (answer.code == ZkAnswer::Code::kLost) {
       Queue(node);
     } else {
@@ -203,13 +219,41 @@ void ZkSession::OnAnswer(const Key& key, uint64_t id, ZkAnswer answer) {
   Pump();
 }
 
+// There is a watch that nobody wants.
+void ZkSession::OnWatchLeft(const Key& key) {
+  const auto at = nodes_.find(key);
+  if (at != nodes_.end() && at->second->watched_) return;  // somebody else's by now
+  if (!left_.insert(key).second) return;
+  CountWatch(key, true);
+  to_unwatch_.push_back(key);
+  Pump();
+}
+
+void ZkSession::ForgetLeft(const Key& key) {
+  if (left_.erase(key) > 0) CountWatch(key, false);
+}
+
 void ZkSession::Unwatch(const Key& key) {
-  if (!client_) return;
+  if (!left_.contains(key)) return;
+  // One that is being read again keeps the watch, or it is taken away after that.
+  if (const auto at = nodes_.find(key); at != nodes_.end() && at->second->asked_) return;
+  ++unwatching_;
+  auto call = [this, key](const ZkAnswer& answer) { OnUnwatched(key, answer); };
   if (key.first == Kind::kChildren) {
-    client_->UnwatchChildren(key.second);
+    client_->UnwatchChildren(key.second, std::move(call));
   } else {
-    client_->UnwatchData(key.second);
+    client_->UnwatchData(key.second, std::move(call));
   }
+}
+
+void ZkSession::OnUnwatched(const Key& key, const ZkAnswer& answer) {
+  --unwatching_;
+  if (answer.ok()) {
+    ForgetLeft(key);
+  } else if (answer.code == ZkAnswer::Code::kLost && left_.contains(key)) {
+    to_unwatch_.push_back(key);  // else with the next connection
+  }
+  Pump();
 }
 
 void ZkSession::Forget(Watched* node) {
@@ -217,7 +261,7 @@ void ZkSession::Forget(Watched* node) {
   if (node->queued_) std::erase(queue_, node);
   if (!node->watched_) return;
   SetWatched(node, false);
-  Unwatch(node->key_);
+  OnWatchLeft(node->key_);
 }
 
 ZkSession::Watched::Watched(ZkSession* session, Kind kind, std::string path,

@@ -4,7 +4,8 @@
 // new session.
 //
 // Questions go out a few hundred at a time, so that thousands of znodes under a new session are no
-// burst. A lost connection loses nothing: what was asked is asked again.
+// burst. A lost connection loses nothing: what was asked is asked again. So it is when a watch is
+// to be taken away, which the library would else set again with the connection.
 //
 // Lifetime: outlives its Watched. Threading: the control loop. Errors: in the answers; kLost never
 // reaches a Watched.
@@ -16,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -33,8 +35,8 @@ struct ZkMetrics {
   base::Counter* lost;      // connections
   base::Counter* reads;
   base::Gauge* connected;  // 0 or 1
-  base::Gauge* watches;
-  base::Gauge* stale_s;  // for how long it is not connected
+  base::Gauge* watches;    // with those that are to go, until they are gone
+  base::Gauge* stale_s;    // for how long it is not connected
 };
 
 // Tells its subscribers when it gains or loses the connection, or has a new session.
@@ -42,7 +44,9 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
  public:
   struct Options {
     std::string shown;  // the hosts, for the log
-    // Not connected for so long: another client is made, which looks the hosts up again.
+    // Not connected for so long since the client knew the hosts' addresses, or since the connection
+    // was lost: another client is made, which looks the hosts up again. One that looks them up is
+    // waited for, so that no two do.
     base::Duration patience = std::chrono::seconds(10);
     size_t max_asked = 256;
     // With watches on paths of more bytes than that a session is not taken up again after a lost
@@ -85,7 +89,11 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   void OnAnswer(const Key& key, uint64_t id, ZkAnswer answer);
   void SetWatched(Watched* node, bool watched);
   void Forget(Watched* node);
+  void OnWatchLeft(const Key& key);
   void Unwatch(const Key& key);
+  void OnUnwatched(const Key& key, const ZkAnswer& answer);
+  void ForgetLeft(const Key& key);
+  void CountWatch(const Key& key, bool there);
 
   net::EventLoop* loop_;
   const Options options_;
@@ -103,6 +111,9 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   std::deque<Watched*> queue_;
   size_t asked_ = 0;
   uint64_t last_id_ = 0;
+  std::set<Key> left_;          // watches that nobody wants, and are not gone
+  std::deque<Key> to_unwatch_;  // of them, and some that are gone
+  size_t unwatching_ = 0;
   size_t watched_bytes_ = 0;
   base::Duration wait_{};  // before the next client
   net::Timer retry_;       // makes the next client

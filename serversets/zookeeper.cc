@@ -1,13 +1,18 @@
 #include "serversets/zookeeper.h"
 
 #include <glog/logging.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <zookeeper/zookeeper.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,6 +20,9 @@ namespace trestle::serversets {
 namespace {
 
 using Code = ZkAnswer::Code;
+
+// How often the hosts of a client that has lost its connection are looked up.
+constexpr base::Duration kLookAgain = std::chrono::seconds(1);
 
 // All for who shows the same authentication, reading for everybody.
 char kAuthScheme[] = "auth", kWorldScheme[] = "world", kAnyone[] = "anyone", kNobody[] = "";
@@ -54,15 +62,62 @@ Threads& AllThreads() {
   return *threads;
 }
 
+// --- hosts ---
+
+// Where the hosts of a cluster are: "10.0.0.1:2181". Those that do not resolve are left out.
+struct Addresses {
+  std::set<std::string> all;
+  std::string why;  // of the last one that does not resolve
+};
+
+void LookUpHost(const std::string& host, const std::string& port, Addresses* out) {
+  addrinfo hints{};
+  hints.ai_flags = AI_ADDRCONFIG;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int rc = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  if (rc == EAI_ADDRFAMILY) {  // it is a literal, and there is no network but the loopback
+    hints.ai_flags = 0;
+    rc = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  }
+  if (rc != 0) {
+    out->why = host + ": " + gai_strerror(rc);
+    return;
+  }
+  for (const addrinfo* at = found; at; at = at->ai_next) {
+    char ip[INET6_ADDRSTRLEN + 32];  // and the interface of one that is link-local
+    if (getnameinfo(at->ai_addr, at->ai_addrlen, ip, sizeof ip, nullptr, 0, NI_NUMERICHOST) == 0) {
+      out->all.insert(std::string(ip) + ":" + port);
+    }
+  }
+  freeaddrinfo(found);
+}
+
+// Of "zk1:2181,zk2:2181/chroot". Waits for DNS.
+Addresses LookUp(const std::string& hosts) {
+  Addresses out;
+  const std::string list = hosts.substr(0, hosts.find('/')) + ",";
+  size_t begin = 0;
+  for (size_t end = 0; (end = list.find(',', begin)) != std::string::npos; begin = end + 1) {
+    const std::string one = list.substr(begin, end - begin);
+    const size_t colon = one.rfind(':');
+    if (colon == std::string::npos) continue;
+    LookUpHost(one.substr(0, colon), one.substr(colon + 1), &out);
+  }
+  return out;
+}
+
 // What the library's threads hold. The loop is null once the client is gone.
 struct Shared {
   std::mutex mutex;
   net::EventLoop* loop = nullptr;
   zhandle_t* handle = nullptr;
-  bool opened = false;      // whoever opened it is done, and does not close it any more
-  std::atomic<int> out{0};  // questions without an answer
+  bool opened = false;              // whoever opened it is done, and does not close it any more
+  std::atomic<int> out{0};          // questions without an answer
+  std::set<std::string> addresses;  // that the library has; as it was opened
   // On the loop only.
   ZkClient::Owner* owner = nullptr;
+  std::function<void(const Addresses&)> looked;  // null with the owner
 
   void Post(std::function<void()> work) {
     std::lock_guard lock(mutex);
@@ -148,7 +203,7 @@ void OnCreated(int rc, const char* path, const void* data) {
 
 void OnDone(int rc, const void* data) { Answer(data, AnswerOf(rc)); }
 void OnAuth(int, const void*) {}  // a refusal ends the session
-void OnUnwatched(int, const void* data) { delete static_cast<const Question*>(data); }
+void OnUnwatched(int rc, const void* data) { Answer(data, AnswerOf(rc == ZNOWATCHER ? ZOK : rc)); }
 
 void TellState(const SharedPtr& shared, ZkClient::State state, const std::string& why) {
   shared->Post([shared, state, why] {
@@ -210,19 +265,27 @@ void Close(zhandle_t* handle) {
   delete context;
 }
 
+// The library gets addresses. Names it would look up with each try to connect, and while none
+// resolves, again and again without a pause.
 void Open(const ZkCluster& cluster, const SharedPtr& shared) {
+  const Addresses at = LookUp(cluster.hosts);
+  if (at.all.empty()) return TellState(shared, ZkClient::State::kOver, at.why);
+  std::string hosts;
+  for (const std::string& one : at.all) hosts += (hosts.empty() ? "" : ",") + one;
+  const size_t chroot = cluster.hosts.find('/');
+  if (chroot != std::string::npos) hosts += cluster.hosts.substr(chroot);
   const auto timeout =
       std::chrono::duration_cast<std::chrono::milliseconds>(cluster.session_timeout).count();
   const int flags = ZOO_NO_LOG_CLIENTENV | (cluster.read_only ? ZOO_READONLY : 0);
   auto* context = new SharedPtr(shared);
-  zhandle_t* handle = zookeeper_init2(cluster.hosts.c_str(), OnWatch, static_cast<int>(timeout),
-                                      nullptr, context, flags, Log);
+  zhandle_t* handle = zookeeper_init2(hosts.c_str(), OnWatch, static_cast<int>(timeout), nullptr,
+                                      context, flags, Log);
   if (!handle) {
     const std::string why = std::strerror(errno);
     delete context;
     return TellState(shared, ZkClient::State::kOver, cluster.hosts + ": " + why);
   }
-  // Hosts are looked up when a connection is lost; else the library does it for each message.
+  // Else the library reads the addresses again for each message.
   zoo_set_servers_resolution_delay(handle, -1);
   if (!cluster.auth_scheme.empty()) {
     zoo_add_auth(handle, cluster.auth_scheme.c_str(), cluster.auth.data(),
@@ -231,7 +294,10 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
   std::unique_lock lock(shared->mutex);
   if (shared->loop) {
     shared->handle = handle;
+    shared->addresses = at.all;
     shared->opened = true;
+    lock.unlock();
+    TellState(shared, ZkClient::State::kOpened, "");
   } else {  // nobody wants it any more
     shared->handle = nullptr;
     lock.unlock();
@@ -239,17 +305,22 @@ void Open(const ZkCluster& cluster, const SharedPtr& shared) {
   }
 }
 
-class ZooKeeper final : public ZkClient {
+class ZooKeeper final : public ZkClient, private ZkClient::Owner {
  public:
-  ZooKeeper(net::EventLoop* loop, const ZkCluster& cluster, Owner* owner)
+  ZooKeeper(net::EventLoop* loop, const ZkCluster& cluster, ZkClient::Owner* owner)
       : acl_(cluster.auth_scheme.empty() ? &ZOO_OPEN_ACL_UNSAFE : &kOurs),
-        shared_(std::make_shared<Shared>()) {
+        hosts_(cluster.hosts),
+        owner_(owner),
+        shared_(std::make_shared<Shared>()),
+        look_again_(loop, [this] { LookAgain(); }) {
     shared_->loop = loop;
-    shared_->owner = owner;
+    shared_->owner = this;
+    shared_->looked = [this](const Addresses& at) { OnLooked(at); };
     AllThreads().Start([cluster, shared = shared_] { Open(cluster, shared); });
   }
   ~ZooKeeper() override {
     shared_->owner = nullptr;
+    shared_->looked = nullptr;
     std::lock_guard lock(shared_->mutex);
     shared_->loop = nullptr;
     // Else the thread that opens it closes it.
@@ -264,8 +335,12 @@ class ZooKeeper final : public ZkClient {
     AskChildren(path, 0, std::move(call));
   }
   void DataOnce(const std::string& path, Call call) override { AskData(path, 0, std::move(call)); }
-  void UnwatchChildren(const std::string& path) override { Unwatch(path, ZWATCHTYPE_CHILD); }
-  void UnwatchData(const std::string& path) override { Unwatch(path, ZWATCHTYPE_DATA); }
+  void UnwatchChildren(const std::string& path, Call call) override {
+    Unwatch(path, ZWATCHTYPE_CHILD, std::move(call));
+  }
+  void UnwatchData(const std::string& path, Call call) override {
+    Unwatch(path, ZWATCHTYPE_DATA, std::move(call));
+  }
   void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
     Question* question = Ask(std::move(call));
     if (!question) return;
@@ -285,6 +360,40 @@ class ZooKeeper final : public ZkClient {
   }
 
  private:
+  void OnState(State state, const std::string& why) override {
+    if (state == State::kConnecting) {
+      lost_ = true;
+      if (!looking_) look_again_.Arm(kLookAgain);
+    } else if (state == State::kConnected) {
+      lost_ = false;
+      look_again_.Cancel();
+    }
+    owner_->OnState(state, why);  // which may destroy this
+  }
+  void OnEvent(Event event, const std::string& path) override { owner_->OnEvent(event, path); }
+  void LookAgain() {
+    looking_ = true;
+    AllThreads().Start([hosts = hosts_, shared = shared_] {
+      const Addresses at = LookUp(hosts);
+      shared->Post([shared, at] {
+        if (shared->looked) shared->looked(at);
+      });
+    });
+  }
+  // Hosts that moved are for another client: the library would drop what it is about to connect
+  // under its own feet.
+  void OnLooked(const Addresses& at) {
+    looking_ = false;
+    if (!lost_) return;
+    const bool moved = [&] {
+      std::lock_guard lock(shared_->mutex);
+      return !std::includes(shared_->addresses.begin(), shared_->addresses.end(), at.all.begin(),
+                            at.all.end());
+    }();
+    if (moved) return TellState(shared_, State::kOver, "the hosts have other addresses");
+    look_again_.Arm(kLookAgain);
+  }
+
   static void OnCreatedWithStat(int rc, const char* path, const Stat*, const void* data) {
     OnCreated(rc, path, data);
   }
@@ -313,20 +422,24 @@ class ZooKeeper final : public ZkClient {
   void Sent(int rc, Question* question) {
     if (rc != ZOK) Answer(question, AnswerOf(rc));
   }
-  void Unwatch(const std::string& path, ZooWatcherType type) {
+  void Unwatch(const std::string& path, ZooWatcherType type, Call call) {
     // Of the library: it calls `done` as a function, whatever its header says; and where the watch
     // is to go at the client alone, it takes the data for something of its own.
     constexpr int kAtServer = 0;
     auto* done = reinterpret_cast<void_completion_t*>(&OnUnwatched);
-    zhandle_t* at = handle();
-    if (!at) return;
-    auto* question = new Question(shared_, nullptr);
-    const int rc = zoo_aremove_all_watches(at, path.c_str(), type, kAtServer, done, question);
-    if (rc != ZOK) delete question;
+    Question* question = Ask(std::move(call));
+    if (!question) return;
+    const int rc = zoo_aremove_all_watches(handle(), path.c_str(), type, kAtServer, done, question);
+    if (rc != ZOK) OnUnwatched(rc, question);
   }
 
   const ACL_vector* const acl_;
+  const std::string hosts_;
+  ZkClient::Owner* const owner_;
   SharedPtr shared_;
+  bool lost_ = false;     // it was connected before
+  bool looking_ = false;  // a thread does
+  net::Timer look_again_;
 };
 
 }  // namespace

@@ -32,13 +32,13 @@ class FakeZk {
     }
     if (Make(path, data)) return;
     nodes_[path] = data;
-    Fire(data_watches_, path, ZkClient::Event::kData);
+    FireData(path, ZkClient::Event::kData);
   }
   void Remove(const std::string& path) {
     nodes_.erase(path);
     owners_.erase(path);
-    Fire(data_watches_, path, ZkClient::Event::kDeleted);
-    Fire(child_watches_, path, ZkClient::Event::kDeleted);
+    FireData(path, ZkClient::Event::kDeleted);
+    FireChildren(path, ZkClient::Event::kDeleted);
     Changed(Parent(path));
   }
   // The children of a path, then itself.
@@ -50,6 +50,7 @@ class FakeZk {
   // --- what happens ---
   void Lose();
   void Return();
+  void Opened();  // after `opening`
   // The session is over, and with it its watches and what it made for its time.
   void Expire();
   // The members of a set with their data: "member_0000000000 {…}"; " BY SESSION" behind it.
@@ -64,16 +65,20 @@ class FakeZk {
     return all;
   }
   bool Has(const std::string& path) const { return Exists(path); }
-  size_t watches() const { return child_watches_.size() + data_watches_.size(); }
+  // That the server has: none while it is away. The clients set theirs again when it is back.
+  size_t watches() const;
 
   bool up = true;
-  bool silent = false;  // questions are kept, and answered by Answer()
+  bool opening = false;  // the clients look their hosts up
+  bool silent = false;   // questions are kept, and answered by Answer()
   void Answer() {
     silent = false;
     for (auto& answer : std::exchange(kept_, {})) answer();
   }
   std::set<std::string> denied;
-  int lose = 0;  // so many answers are lost, though what was asked is done
+  int lose = 0;          // so many answers are lost, though what was asked is done
+  int lose_unwatch = 0;  // so many of those to an Unwatch are: the watch stays
+  int unwatches = 0;     // that were asked for while it was up
   int made = 0;
   int reads = 0;
   int creates = 0;  // that were done
@@ -105,16 +110,16 @@ class FakeZk {
   }
   void Changed(const std::string& parent) {
     changes_[parent]++;
-    Fire(child_watches_, parent, ZkClient::Event::kChildren);
+    FireChildren(parent, ZkClient::Event::kChildren);
   }
-  void Fire(Watches& watches, const std::string& path, ZkClient::Event event);
+  void FireChildren(const std::string& path, ZkClient::Event event);
+  void FireData(const std::string& path, ZkClient::Event event);
   bool Exists(const std::string& path) const { return path == "/" || nodes_.contains(path); }
 
   net::EventLoop* loop_;
   std::map<std::string, std::string> nodes_;
   std::map<std::string, int64_t> changes_;
   std::map<std::string, int64_t> owners_;  // sessions of those that go with them
-  Watches child_watches_, data_watches_;
   std::vector<std::function<void()>> kept_;
 
  public:
@@ -142,8 +147,12 @@ class FakeZk::Client final : public ZkClient {
   void DataOnce(const std::string& path, Call call) override {
     AskData(path, false, std::move(call));
   }
-  void UnwatchChildren(const std::string& path) override { zk_->child_watches_.erase(path); }
-  void UnwatchData(const std::string& path) override { zk_->data_watches_.erase(path); }
+  void UnwatchChildren(const std::string& path, Call call) override {
+    Unwatch(&child_watches, path, std::move(call));
+  }
+  void UnwatchData(const std::string& path, Call call) override {
+    Unwatch(&data_watches, path, std::move(call));
+  }
   void Create(const std::string& path, const std::string& data, bool numbered, Call call) override {
     Ask(std::move(call), path, Parent(path), [this, path, data, numbered] {
       ZkAnswer answer;
@@ -170,13 +179,26 @@ class FakeZk::Client final : public ZkClient {
   }
   int64_t session() const override { return session_; }
 
+  Watches child_watches, data_watches;
+
  private:
+  void Unwatch(Watches* watches, const std::string& path, Call call) {
+    ZkAnswer given;
+    zk_->unwatches += zk_->up;
+    if (!zk_->up || zk_->lose_unwatch > 0) {
+      zk_->lose_unwatch -= zk_->up;
+      given = {ZkAnswer::Code::kLost, "connection loss", {}, {}, 0, 0};
+    } else {
+      watches->erase(path);
+    }
+    Post([call = std::move(call), given] { call(given); });
+  }
   void AskChildren(const std::string& path, bool watch, Call call) {
     Ask(std::move(call), path, path, [this, path, watch] {
       ZkAnswer answer;
       answer.children = zk_->Children(path);
       answer.changes = zk_->changes_[path];
-      if (watch) zk_->child_watches_.insert(path);
+      if (watch) child_watches.insert(path);
       return answer;
     });
   }
@@ -187,7 +209,7 @@ class FakeZk::Client final : public ZkClient {
       if (const auto owner = zk_->owners_.find(path); owner != zk_->owners_.end()) {
         answer.owner = owner->second;
       }
-      if (watch) zk_->data_watches_.insert(path);
+      if (watch) data_watches.insert(path);
       return answer;
     });
   }
@@ -242,9 +264,19 @@ inline ZkConnect FakeZk::connect() {
     auto client = std::make_unique<Client>(this, owner);
     clients.push_back(client.get());
     made++;
+    if (opening) return client;
+    client->Say(ZkClient::State::kOpened);
     if (up) client->Say(ZkClient::State::kConnected);
     return client;
   };
+}
+
+inline void FakeZk::Opened() {
+  opening = false;
+  for (Client* client : clients) {
+    client->Say(ZkClient::State::kOpened);
+    if (up) client->Say(ZkClient::State::kConnected);
+  }
 }
 
 inline void FakeZk::Lose() {
@@ -259,8 +291,10 @@ inline void FakeZk::Return() {
 }
 
 inline void FakeZk::Expire() {
-  child_watches_.clear();
-  data_watches_.clear();
+  for (Client* client : clients) {
+    client->child_watches.clear();
+    client->data_watches.clear();
+  }
   for (const auto& [path, session] : std::map(owners_)) {
     for (const Client* client : clients) {
       if (client->session() == session) Remove(path);
@@ -269,9 +303,24 @@ inline void FakeZk::Expire() {
   for (Client* client : clients) client->Say(ZkClient::State::kOver, "the session expired");
 }
 
-inline void FakeZk::Fire(Watches& watches, const std::string& path, ZkClient::Event event) {
-  if (watches.erase(path) == 0) return;
-  for (Client* client : clients) client->Tell(event, path);
+inline size_t FakeZk::watches() const {
+  size_t sum = 0;
+  for (const Client* client : clients) {
+    sum += client->child_watches.size() + client->data_watches.size();
+  }
+  return up ? sum : 0;
+}
+
+inline void FakeZk::FireChildren(const std::string& path, ZkClient::Event event) {
+  for (Client* client : clients) {
+    if (client->child_watches.erase(path) > 0) client->Tell(event, path);
+  }
+}
+
+inline void FakeZk::FireData(const std::string& path, ZkClient::Event event) {
+  for (Client* client : clients) {
+    if (client->data_watches.erase(path) > 0) client->Tell(event, path);
+  }
 }
 
 }  // namespace trestle::serversets

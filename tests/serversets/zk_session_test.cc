@@ -1,0 +1,190 @@
+// A session with a ZooKeeper in memory: whose watches stay, and for how long it waits.
+#include "serversets/zk_session.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/serversets/fake_zk.h"
+
+namespace trestle::serversets {
+namespace {
+
+using Kind = ZkSession::Kind;
+using std::chrono::seconds;
+
+class ZkSessionTest : public testing::Test {
+ protected:
+  ZkSessionTest() { zk_.Put("/s/m"); }
+  void Start() {
+    session_ = std::make_unique<ZkSession>(&loop_, options_, zk_.connect(), metrics_);
+    Drain();
+  }
+  void Drain() {
+    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
+    }
+  }
+  void Pass(base::Duration time) {
+    Drain();
+    clock_.Advance(time);
+    Drain();
+  }
+  // Reads it, unless the answer has to wait.
+  std::unique_ptr<ZkSession::Watched> Watch(Kind kind, const std::string& path) {
+    auto node = std::make_unique<ZkSession::Watched>(
+        session_.get(), kind, path, [](const ZkAnswer&) {}, [this] { changes_++; });
+    node->Read();
+    Drain();
+    return node;
+  }
+
+  base::FakeClock clock_;
+  net::EventLoop loop_{&clock_};
+  base::MetricsTable table_;
+  ZkMetrics metrics_{table_.root()};
+  FakeZk zk_{&loop_};
+  ZkSession::Options options_{"zk:2181"};
+  std::unique_ptr<ZkSession> session_;
+  int changes_ = 0;
+};
+
+TEST_F(ZkSessionTest, AWatchThatIsNotWantedAnyMoreWhileZooKeeperIsAwayGoesWhenItIsBack) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  auto data = Watch(Kind::kData, "/s/m");
+  zk_.Lose();
+  Drain();
+  list.reset();
+  data.reset();
+  Drain();
+  EXPECT_EQ(metrics_.watches->value(), 2) << "they come back with the connection";
+  zk_.Return();
+  Drain();
+  EXPECT_EQ(zk_.made, 1) << "it is the same session";
+  EXPECT_EQ(zk_.watches(), 0u);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+TEST_F(ZkSessionTest, AWatchIsTakenAwayAgainIfTheAnswerIsLost) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  zk_.lose_unwatch = 1;
+  list.reset();
+  Drain();
+  EXPECT_EQ(zk_.watches(), 0u);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+TEST_F(ZkSessionTest, AWatchThatIsWantedAgainIsNotTakenAway) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  zk_.Lose();
+  Drain();
+  list.reset();
+  list = Watch(Kind::kChildren, "/s");
+  zk_.Return();
+  Drain();
+  EXPECT_TRUE(list->watched());
+  EXPECT_EQ(zk_.watches(), 1u);
+  EXPECT_EQ(metrics_.watches->value(), 1);
+  zk_.Put("/s/other");
+  Drain();
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+TEST_F(ZkSessionTest, AWatchWhoseUserComesAndCannotReadItGoes) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  zk_.Lose();
+  Drain();
+  list.reset();
+  zk_.denied = {"/s"};
+  list = Watch(Kind::kChildren, "/s");
+  zk_.Return();
+  Drain();
+  EXPECT_FALSE(list->watched());
+  EXPECT_EQ(zk_.watches(), 0u);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+TEST_F(ZkSessionTest, AWatchThatGoesOffWhileItIsToGoIsGone) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  zk_.Lose();
+  Drain();
+  list.reset();
+  zk_.Put("/s/other");
+  Drain();
+  EXPECT_EQ(metrics_.watches->value(), 0);
+  zk_.Return();
+  Drain();
+  EXPECT_EQ(zk_.unwatches, 0);
+}
+
+TEST_F(ZkSessionTest, ANewSessionHasNoWatchesToTakeAway) {
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  auto data = Watch(Kind::kData, "/s/m");
+  zk_.Lose();
+  Drain();
+  list.reset();
+  Pass(options_.patience);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+  zk_.Return();
+  Drain();
+  EXPECT_GT(zk_.made, 1);
+  EXPECT_EQ(zk_.unwatches, 0);
+  EXPECT_EQ(zk_.watches(), 1u);
+  EXPECT_EQ(metrics_.watches->value(), 1);
+}
+
+TEST_F(ZkSessionTest, WatchesThatAreToGoCountForHowMuchIsTakenUpAgain) {
+  options_.max_resumed_bytes = 8;
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  auto data = Watch(Kind::kData, "/s/m");
+  zk_.lose_unwatch = 1'000'000;  // it is lost before they are gone
+  list.reset();
+  data.reset();
+  zk_.Lose();
+  zk_.lose_unwatch = 0;
+  Drain();
+  Pass(seconds(1));
+  zk_.Return();
+  Drain();
+  EXPECT_EQ(zk_.made, 2);
+  EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+TEST_F(ZkSessionTest, AClientThatLooksItsHostsUpIsWaitedFor) {
+  zk_.opening = true;
+  Start();
+  Pass(10 * options_.patience);
+  EXPECT_EQ(zk_.made, 1);
+  zk_.Opened();
+  Drain();
+  EXPECT_EQ(zk_.made, 1);
+  EXPECT_TRUE(session_->connected());
+}
+
+TEST_F(ZkSessionTest, PatienceBeginsWhenTheHostsAreLookedUp) {
+  zk_.up = false;
+  zk_.opening = true;
+  Start();
+  Pass(options_.patience);
+  zk_.Opened();
+  Pass(options_.patience - seconds(1));
+  EXPECT_EQ(zk_.made, 1);
+  Pass(seconds(1));
+  EXPECT_EQ(zk_.made, 2);
+}
+
+TEST_F(ZkSessionTest, ThatTheHostsAreKnownMayBeToldBehindTheConnection) {
+  Start();
+  zk_.Opened();
+  Pass(2 * options_.patience);
+  EXPECT_TRUE(session_->connected());
+  EXPECT_EQ(zk_.made, 1);
+}
+
+}  // namespace
+}  // namespace trestle::serversets
