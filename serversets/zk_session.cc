@@ -11,6 +11,14 @@ namespace {
 // So that ZooKeeper is noticed soon when it is back.
 constexpr base::Duration kFirstWait = std::chrono::milliseconds(250);
 constexpr base::Duration kLongestWait = std::chrono::seconds(1);
+// A connection that held for so long was a good one; after so many that did not another session is
+// begun, since the library itself connects again without a pause.
+constexpr base::Duration kSettled = std::chrono::seconds(5);
+constexpr int kMostQuickLosses = 3;
+// After questions that were lost on a connection that holds.
+constexpr base::Duration kAskAgain = std::chrono::milliseconds(100);
+// Connections that come and go are told so often.
+constexpr base::Duration kTellState = std::chrono::seconds(1);
 // How often the same is told in the log.
 constexpr base::Duration kTellAgain = std::chrono::minutes(1);
 // How often the time without ZooKeeper is shown.
@@ -36,7 +44,8 @@ ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
       why_("not connected yet"),
       retry_(loop, [this] { Connect(); }),
       patience_(loop, [this] { Replace("no connection"); }),
-      show_lost_(loop, [this] { ShowLost(); }) {
+      show_lost_(loop, [this] { ShowLost(); }),
+      ask_again_(loop, [this] { Pump(); }) {
   Connect();
   ShowLost();
 }
@@ -84,12 +93,15 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
     case ZkClient::State::kConnected:
       why_ = why;
       if (connected_) return;
-      LOG(INFO) << "ZooKeeper " << options_.shown << ": connected" << (why.empty() ? "" : ", ")
-                << why;
+      // Whoever answers gave no session: it is no ZooKeeper.
+      if (client_->session() == 0) return Replace("no session was given");
+      LOG_IF(INFO, std::exchange(told_lost_, false))
+          << "ZooKeeper " << options_.shown << ": connected" << (why.empty() ? "" : ", ") << why;
       connected_ = true;
+      connected_at_ = loop_->Now();
+      ask_again_.Cancel();
       lost_since_.reset();
       ShowLost();
-      wait_ = {};
       patience_.Cancel();
       ++generation_;
       if (std::exchange(last_session_, client_->session()) != client_->session()) {
@@ -107,22 +119,33 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
     case ZkClient::State::kOver:
       Lost(why);
       why_ = why;
-      return Replace(why);
+      if (client_) Replace(why);
+      return;
   }
 }
 
 void ZkSession::Lost(const std::string& why) {
   if (!connected_) return;
-  LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why
-               << "; what was read last is used until it is back";
+  const base::TimePoint now = loop_->Now();
+  if (now >= tell_lost_at_) {
+    LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why
+                 << "; what was read last is used until it is back";
+    told_lost_ = true;
+    tell_lost_at_ = now + kTellState;
+  }
+  const bool settled = now - connected_at_ >= kSettled;
+  if (settled) wait_ = {};
+  quick_losses_ = settled ? 0 : quick_losses_ + 1;
   connected_ = false;
-  lost_since_ = loop_->Now();
+  lost_since_ = now;
   ShowLost();
   why_ = why;
   metrics_.connected->Add(-1);
   metrics_.lost->Add();
   if (watched_bytes_ > options_.max_resumed_bytes) {
     Replace("too many watches to be taken up again");
+  } else if (quick_losses_ >= kMostQuickLosses) {
+    Replace("its connections do not last");
   } else {
     patience_.Arm(options_.patience);
   }
@@ -177,7 +200,7 @@ void ZkSession::Pump() {
     to_unwatch_.pop_front();
     Unwatch(key);
   }
-  while (connected_ && asked_ < options_.max_asked && !queue_.empty()) {
+  while (connected_ && !ask_again_.armed() && asked_ < options_.max_asked && !queue_.empty()) {
     Watched* node = queue_.front();
     queue_.pop_front();
     node->queued_ = false;
@@ -210,6 +233,7 @@ void ZkSession::OnAnswer(const Key& key, uint64_t id, ZkAnswer answer) {
     if (!answer.ok() && left_.contains(key)) to_unwatch_.push_back(key);
     if (answer.code == ZkAnswer::Code::kLost) {
       Queue(node);
+      if (connected_ && !ask_again_.armed()) ask_again_.Arm(kAskAgain);
     } else {
       SetWatched(node, answer.ok());
       auto answered = node->answered_;  // which may destroy it

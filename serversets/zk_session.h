@@ -119,6 +119,11 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   net::Timer retry_;       // makes the next client
   net::Timer patience_;
   net::Timer show_lost_;
+  net::Timer ask_again_;  // questions wait for it
+  base::TimePoint connected_at_{};
+  int quick_losses_ = 0;   // in a row
+  bool told_lost_ = true;  // so that the first connection is told, too
+  base::TimePoint tell_lost_at_{};
 };
 
 class ZkSession::Watched {

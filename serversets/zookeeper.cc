@@ -182,9 +182,14 @@ void Answer(const void* data, ZkAnswer answer) {
 void OnChildren(int rc, const String_vector* names, const Stat* stat, const void* data) {
   ZkAnswer answer = AnswerOf(rc);
   for (int32_t i = 0; rc == ZOK && i < names->count; i++) {
-    answer.children.emplace_back(names->data[i]);
+    if (names->data[i]) {
+      answer.children.emplace_back(names->data[i]);
+    } else {  // the library could not read the list to its end
+      answer = AnswerOf(ZMARSHALLINGERROR);
+      break;
+    }
   }
-  if (rc == ZOK && stat) answer.changes = stat->cversion;
+  if (answer.ok() && stat) answer.changes = stat->cversion;
   Answer(data, std::move(answer));
 }
 

@@ -186,5 +186,30 @@ TEST_F(ZkSessionTest, ThatTheHostsAreKnownMayBeToldBehindTheConnection) {
   EXPECT_EQ(zk_.made, 1);
 }
 
+TEST_F(ZkSessionTest, SessionsThatEndAtOnceAreBegunWithPauses) {
+  Start();
+  for (int i = 0; i < 600; i++) {
+    zk_.Expire();
+    Pass(std::chrono::milliseconds(100));
+  }
+  EXPECT_LE(zk_.made, 70) << "in a minute";
+  for (int i = 0; i < 10; i++) Pass(seconds(1));
+  const int made = zk_.made;
+  zk_.Expire();
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_EQ(zk_.made, made + 1) << "one that held for long is replaced at once";
+}
+
+TEST_F(ZkSessionTest, ConnectionsThatDoNotLastAreBegunWithPauses) {
+  Start();
+  for (int i = 0; i < 600; i++) {
+    zk_.Lose();
+    zk_.Return();
+    Pass(std::chrono::milliseconds(10));
+  }
+  EXPECT_GE(zk_.made, 3) << "it does not go on with a library that does not pause";
+  EXPECT_LE(metrics_.lost->value(), 100u);
+}
+
 }  // namespace
 }  // namespace trestle::serversets
