@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
+constexpr std::chrono::milliseconds kHeard{300};
 constexpr char kAnnounced[] = "announcer/#/io.l5d.serversets/rt/main/announced";
 
 class AnnouncersTest : public ::testing::Test {
@@ -81,7 +82,7 @@ class AnnouncersTest : public ::testing::Test {
     return all;
   }
   void Leave() {
-    announcers_->Leave(seconds(1), [this] { left_++; });
+    announcers_->Leave(seconds(1), kHeard, [this] { left_++; });
   }
 
   base::FakeClock clock_;
@@ -214,8 +215,11 @@ TEST_F(AnnouncersTest, TheEndIsToldWhenAllAreGone) {
   EXPECT_THAT(zk_.Members("/discovery/users"), SizeIs(2));
   zk_.Answer();
   Drain();
-  EXPECT_EQ(left_, 1);
   EXPECT_THAT(zk_.Members("/discovery/users"), IsEmpty());
+  Pass(kHeard - std::chrono::milliseconds(1));
+  EXPECT_EQ(left_, 0) << "others do not know it yet";
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_EQ(left_, 1);
   EXPECT_THAT(zk_.clients, IsEmpty());
   Pass(seconds(10));
   EXPECT_EQ(left_, 1);
