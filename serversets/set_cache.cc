@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -48,10 +49,22 @@ std::string ReadWhole(const std::string& file) {
   return text;
 }
 
+// Makes a file of its own beside `file`. Another process may do the same at the same time, with the
+// same process id: in a container each is 1.
+std::FILE* OpenFresh(const std::string& file, std::string* fresh) {
+  std::random_device random;
+  for (int tries = 0; tries < 10; tries++) {
+    *fresh = file + "." + std::to_string(random()) + "-" + std::to_string(random()) + ".new";
+    std::FILE* out = std::fopen(fresh->c_str(), "wxbe");
+    if (out || errno != EEXIST) return out;
+  }
+  return nullptr;
+}
+
 // In one step. Not forced onto the disk: what a crash of the machine loses is read again.
 bool WriteWhole(const std::string& file, const std::string& text) {
-  const std::string fresh = file + "." + std::to_string(getpid()) + ".new";
-  std::FILE* out = std::fopen(fresh.c_str(), "wbe");
+  std::string fresh;
+  std::FILE* out = OpenFresh(file, &fresh);
   if (!out) return false;
   bool good = std::fwrite(text.data(), 1, text.size(), out) == text.size();
   good &= std::fclose(out) == 0;
