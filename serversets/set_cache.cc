@@ -75,9 +75,16 @@ bool WriteWhole(const std::string& file, const std::string& text) {
   return false;
 }
 
+std::string ParentOf(const std::string& folder) {
+  const size_t end = folder.find_last_not_of('/');
+  const size_t slash = end == std::string::npos ? 0 : folder.rfind('/', end);
+  return slash == std::string::npos ? "." : folder.substr(0, slash + 1);
+}
+
 }  // namespace
 
 struct SetCache::Writer {
+  std::string folder;
   std::mutex mutex;
   std::condition_variable changed;
   std::map<std::string, std::optional<std::string>> files;  // nullopt: to be removed
@@ -99,7 +106,8 @@ struct SetCache::Writer {
       changed.wait_for(lock, kPause, [this] { return ending; });
     }
   }
-  static void Put(const std::string& file, const std::optional<std::string>& text) {
+  void Put(const std::string& file, const std::optional<std::string>& text) const {
+    if (text) mkdir(folder.c_str(), 0755);  // what is wrong, the file tells
     const bool good = text ? WriteWhole(file, *text) : std::remove(file.c_str()) == 0;
     if (good || (!text && errno == ENOENT)) return;
     LOG_EVERY_N(WARNING, 100) << "cacheDir: " << file << ": " << std::strerror(errno);
@@ -107,19 +115,22 @@ struct SetCache::Writer {
 };
 
 base::Result<std::unique_ptr<SetCache>> SetCache::Open(const std::string& folder) {
-  const bool made = mkdir(folder.c_str(), 0755) == 0;
-  if (!made && errno != EEXIST) {
-    return base::Status(base::Code::kInvalid, folder + ": cannot make it: " + std::strerror(errno));
-  }
+  const auto wrong = [&folder](const std::string& why) {
+    return base::Status(base::Code::kInvalid, folder + ": " + why);
+  };
+  constexpr int kWrite = R_OK | W_OK | X_OK;
   struct stat about {};
-  if (stat(folder.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) {
-    return base::Status(base::Code::kInvalid, folder + ": is no folder");
-  }
-  if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
-    return base::Status(base::Code::kInvalid,
-                        folder + ": cannot write there: " + std::strerror(errno));
+  if (stat(folder.c_str(), &about) == 0) {
+    if (!S_ISDIR(about.st_mode)) return wrong("is no folder");
+    if (access(folder.c_str(), kWrite) != 0) {
+      return wrong(std::string("cannot write there: ") + std::strerror(errno));
+    }
+  } else if (errno != ENOENT || access((folder + "/..").c_str(), F_OK) == 0 ||
+             access(ParentOf(folder).c_str(), kWrite) != 0) {
+    return wrong(std::string("cannot make it: ") + std::strerror(errno));
   }
   auto writer = std::make_shared<Writer>();
+  writer->folder = folder;
   std::thread([writer] { writer->Run(); }).detach();
   return std::unique_ptr<SetCache>(new SetCache(folder, std::move(writer)));
 }

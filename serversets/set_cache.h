@@ -27,7 +27,8 @@ class SetCache {
   // A larger file is none of ours.
   static constexpr size_t kMostBytes = 64 << 20;
 
-  // Makes the folder if it is not there; its parent must be.
+  // Changes nothing on the disk: the folder, if it is not there, is made with the first file. Its
+  // parent must be there.
   static base::Result<std::unique_ptr<SetCache>> Open(const std::string& folder);
   ~SetCache();
   SetCache(const SetCache&) = delete;

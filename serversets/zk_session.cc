@@ -37,7 +37,7 @@ ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
       retry_(loop, [this] { Connect(); }),
       patience_(loop, [this] { Replace("no connection"); }),
       show_lost_(loop, [this] { ShowLost(); }) {
-  Connect();
+  if (options_.at_once) Start();
   ShowLost();
 }
 
@@ -47,6 +47,10 @@ ZkSession::~ZkSession() {
 }
 
 // --- clients ---
+
+void ZkSession::Start() {
+  if (!std::exchange(started_, true)) Connect();
+}
 
 void ZkSession::Connect() { client_ = connect_(this); }
 

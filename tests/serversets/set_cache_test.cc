@@ -46,6 +46,20 @@ TEST_F(SetCacheTest, WhatIsSavedLastIsLoaded) {
   EXPECT_EQ(Files().size(), 1u) << "nothing else stays";
 }
 
+TEST_F(SetCacheTest, TheFolderIsMadeWithTheFirstFile) {
+  EXPECT_EQ(Load(), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_));
+  Save("a");
+  EXPECT_EQ(Load(), "a");
+}
+
+TEST_F(SetCacheTest, TheFolderMayBeWrittenInAnyWay) {
+  for (const std::string& folder : {folder_, folder_ + "//", std::string("not-there/")}) {
+    EXPECT_TRUE(SetCache::Open(folder).ok()) << folder;
+  }
+  EXPECT_FALSE(SetCache::Open("not-there/cache").ok());
+}
+
 // Who has the same process id, as in a container, does not write into the same file.
 TEST_F(SetCacheTest, AWriterHasAFileOfItsOwn) {
   Save("a");

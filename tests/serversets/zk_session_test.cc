@@ -155,6 +155,19 @@ TEST_F(ZkSessionTest, WatchesThatAreToGoCountForHowMuchIsTakenUpAgain) {
   EXPECT_EQ(metrics_.watches->value(), 0);
 }
 
+TEST_F(ZkSessionTest, ItConnectsWhenItIsToldTo) {
+  options_.at_once = false;
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  Pass(2 * options_.patience);
+  EXPECT_EQ(zk_.made, 0);
+  session_->Start();
+  session_->Start();
+  Drain();
+  EXPECT_EQ(zk_.made, 1);
+  EXPECT_TRUE(list->watched());
+}
+
 TEST_F(ZkSessionTest, AClientThatLooksItsHostsUpIsWaitedFor) {
   zk_.opening = true;
   Start();
