@@ -72,7 +72,8 @@ class Announcers::Announcer {
   }
 
   const Place& place() const { return place_; }
-  size_t size() const { return announced_.size(); }
+  // With those on their way out.
+  size_t size() const { return announced_.size() + going_.size(); }
   // Those that others know of.
   int64_t there() const { return there_->value(); }
 
@@ -88,7 +89,9 @@ class Announcers::Announcer {
     }
   }
   void Leave(const std::function<void()>& left) {
-    for (const auto& one : announced_) one->Leave(left);
+    for (const List* list : {&announced_, &going_}) {
+      for (const auto& one : *list) one->Leave(left);
+    }
   }
 
  private:

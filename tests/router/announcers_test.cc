@@ -225,6 +225,23 @@ TEST_F(AnnouncersTest, TheEndIsToldWhenAllAreGone) {
   EXPECT_EQ(left_, 1);
 }
 
+TEST_F(AnnouncersTest, TheEndWaitsForThoseThatWereOnTheirWayOut) {
+  AddServer(0, 4115, {"/#/io.l5d.serversets/users"});
+  Apply();
+  config_.routers[0].servers.pop_back();
+  zk_.silent = true;
+  Apply();
+  zk_.silent = false;  // but for what was asked
+  Leave();
+  Pass(kHeard);
+  EXPECT_THAT(Ports("/discovery/users"), ElementsAre("4115 by 1"));
+  EXPECT_EQ(left_, 0);
+  zk_.Answer();
+  Pass(kHeard);
+  EXPECT_THAT(Ports("/discovery/users"), IsEmpty());
+  EXPECT_EQ(left_, 1);
+}
+
 TEST_F(AnnouncersTest, AZooKeeperThatIsSilentIsNotWaitedForForLong) {
   Apply();
   zk_.silent = true;
