@@ -46,7 +46,7 @@ std::string ReadWhole(const std::string& file) {
     }
   }
   std::fclose(in);
-  return text;
+  return text.size() > SetCache::kMostBytes ? "" : text;
 }
 
 // Makes a file of its own beside `file`. Another process may do the same at the same time, with the
@@ -180,7 +180,12 @@ void SetCache::Save(const std::string& hosts, const std::string& path,
   for (const naming::ServersetNode& node : nodes) members[node.name] = node.data;
   const auto at = std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count();
   const Json json = {{"cluster", hosts}, {"path", path}, {"savedMs", at}, {"members", members}};
-  std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::optional<std::string> text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (text->size() > kMostBytes) {
+    LOG_EVERY_N(WARNING, 100) << "cacheDir: " << path << " has more than " << kMostBytes
+                              << " bytes and is not kept";
+    text.reset();
+  }
   std::lock_guard lock(writer_->mutex);
   writer_->files[FileOf(hosts, path)] = std::move(text);
   writer_->changed.notify_all();

@@ -13,6 +13,8 @@ constexpr base::Duration kFirstWait = std::chrono::milliseconds(250);
 constexpr base::Duration kLongestWait = std::chrono::seconds(1);
 // How often the same is told in the log.
 constexpr base::Duration kTellAgain = std::chrono::minutes(1);
+// How many lines of connections that come and go there are in a minute.
+constexpr size_t kMostLines = 10;
 // How often the time without ZooKeeper is shown.
 constexpr base::Duration kShowLost = std::chrono::seconds(1);
 
@@ -88,8 +90,8 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
     case ZkClient::State::kConnected:
       why_ = why;
       if (connected_) return;
-      LOG(INFO) << "ZooKeeper " << options_.shown << ": connected" << (why.empty() ? "" : ", ")
-                << why;
+      LOG_IF(INFO, MayTell()) << "ZooKeeper " << options_.shown << ": connected"
+                              << (why.empty() ? "" : ", ") << why;
       connected_ = true;
       lost_since_.reset();
       ShowLost();
@@ -117,8 +119,8 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
 
 void ZkSession::Lost(const std::string& why) {
   if (!connected_) return;
-  LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why
-               << "; what was read last is used until it is back";
+  LOG_IF(WARNING, MayTell()) << "ZooKeeper " << options_.shown << ": " << why
+                             << "; what was read last is used until it is back";
   connected_ = false;
   lost_since_ = loop_->Now();
   ShowLost();
@@ -131,6 +133,18 @@ void ZkSession::Lost(const std::string& why) {
     patience_.Arm(options_.patience);
   }
   NotifyAll();
+}
+
+// A connection that comes and goes all the time is in the metrics.
+bool ZkSession::MayTell() {
+  const base::TimePoint now = loop_->Now();
+  if (now >= lines_until_) {
+    LOG_IF(WARNING, lines_ > kMostLines) << "ZooKeeper " << options_.shown << ": "
+                                         << lines_ - kMostLines << " lines more were left out";
+    lines_ = 0;
+    lines_until_ = now + kTellAgain;
+  }
+  return ++lines_ <= kMostLines;
 }
 
 void ZkSession::ShowLost() {

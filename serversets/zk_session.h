@@ -85,6 +85,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   void Drop();
   void Replace(const std::string& why);
   void Lost(const std::string& why);
+  bool MayTell();
   void ShowLost();
   void Queue(Watched* node);
   void Pump();
@@ -111,6 +112,8 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   std::string why_;
   std::string told_;  // in the log: why another session was begun
   base::TimePoint tell_at_{};
+  size_t lines_ = 0;  // in the log, of connections, since a minute at most
+  base::TimePoint lines_until_{};
   std::map<Key, Watched*> nodes_;
   std::deque<Watched*> queue_;
   size_t asked_ = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 namespace trestle::serversets {
 namespace {
@@ -58,6 +59,21 @@ TEST_F(SetCacheTest, TheFolderMayBeWrittenInAnyWay) {
     EXPECT_TRUE(SetCache::Open(folder).ok()) << folder;
   }
   EXPECT_FALSE(SetCache::Open("not-there/cache").ok());
+}
+
+TEST_F(SetCacheTest, ASetThatIsTooLargeIsNotKept) {
+  Save(std::string(SetCache::kMostBytes - 1000, 'x'));
+  EXPECT_EQ(Load().size(), SetCache::kMostBytes - 1000);
+  Save(std::string(SetCache::kMostBytes, 'x'));
+  EXPECT_EQ(Load(), "");
+  EXPECT_TRUE(Files().empty()) << "nor what it was before";
+}
+
+TEST_F(SetCacheTest, AFileThatIsTooLargeIsNone) {
+  Save("a");
+  ASSERT_EQ(Files().size(), 1u);
+  std::ofstream(Files()[0], std::ios::app) << std::string(SetCache::kMostBytes, ' ');
+  EXPECT_EQ(Load(), "");
 }
 
 // Who has the same process id, as in a container, does not write into the same file.
