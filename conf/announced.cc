@@ -1,13 +1,35 @@
 #include "conf/announced.h"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
 namespace trestle::conf {
 namespace {
 
-constexpr std::string_view kMapped = "::ffff:";  // IPv4 within IPv6, as inet_ntop writes it
+using Bytes = std::array<uint8_t, 16>;
 
-std::string_view WithoutMapping(std::string_view host) {
-  if (host.starts_with(kMapped)) host.remove_prefix(kMapped.size());
-  return host;
+// Of a literal, however it is written: IPv4 is put within IPv6, "::ffff:0:0/96".
+std::optional<Bytes> BytesOf(const std::string& host) {
+  Bytes bytes{};
+  if (inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1) return bytes;
+  in_addr v4{};
+  if (inet_aton(host.c_str(), &v4) == 0) return std::nullopt;  // as resolvers do: "0" is one, too
+  std::memcpy(bytes.data() + 12, &v4, sizeof v4);
+  bytes[10] = bytes[11] = 0xff;
+  return bytes;
+}
+
+bool AreZero(const Bytes& bytes, size_t begin, size_t end) {
+  return std::all_of(bytes.begin() + begin, bytes.begin() + end, [](uint8_t b) { return b == 0; });
+}
+
+// IPv4 within IPv6: mapped, or as it was before that ("::127.0.0.1").
+bool HoldsV4(const Bytes& bytes) {
+  return AreZero(bytes, 0, 10) &&
+         ((bytes[10] == 0xff && bytes[11] == 0xff) || AreZero(bytes, 10, 12));
 }
 
 // Whether who reaches `host` reaches what listens on every address of the family of `ip`: "::"
@@ -19,13 +41,15 @@ bool IsReachedBy(std::string_view host, std::string_view ip) {
 }  // namespace
 
 bool IsLoopback(std::string_view host) {
-  const std::string_view ip = WithoutMapping(host);
-  const bool is_v4 = ip.find_first_not_of("0123456789.") == std::string_view::npos;
-  return host == "localhost" || host == "::1" || (is_v4 && ip.starts_with("127."));
+  if (host == "localhost") return true;
+  const auto bytes = BytesOf(std::string(host));
+  if (!bytes) return false;
+  return (AreZero(*bytes, 0, 15) && bytes->back() == 1) || (HoldsV4(*bytes) && (*bytes)[12] == 127);
 }
 
 bool IsUnspecified(std::string_view host) {
-  return host == "::" || WithoutMapping(host) == "0.0.0.0";
+  const auto bytes = BytesOf(std::string(host));
+  return bytes && HoldsV4(*bytes) && AreZero(*bytes, 12, 16);
 }
 
 std::vector<const AnnouncerConfig*> AnnouncersOf(const RouterConfig& router,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,8 +51,12 @@ struct ServersetEntry {
   int64_t port = 0;
   double weight = 1.0;
   std::optional<int64_t> shard;
-  std::map<std::string, std::string> metadata;
+  // All entries of a member have the same; null: none.
+  std::shared_ptr<const std::map<std::string, std::string>> metadata;
 };
+
+// A member that gives more is left out.
+inline constexpr size_t kMostServersetEndpoints = 1000;
 
 // What one member node gives.
 struct ServersetMember {

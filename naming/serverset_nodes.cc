@@ -15,14 +15,28 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr size_t kDeepest = 1000;
+
+// How deep the JSON of a text nests, as far as it is any.
+size_t DepthOf(const std::string& text) {
+  size_t depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); i++) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string && c == '\\') i++;
+    if (in_string) continue;
+    if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
+    if ((c == ']' || c == '}') && depth > 0) depth--;
+  }
+  return deepest;
+}
+
 // The first JSON value of the text; text after it is not looked at (Finagle's parser does not).
 // Null when it is no object.
 Json ParseObject(const std::string& text) {
   // JSON may nest as deep as the text is long, and so would its destruction and comparison.
-  if (std::count(text.begin(), text.end(), '[') + std::count(text.begin(), text.end(), '{') >
-      1000) {
-    return nullptr;
-  }
+  if (DepthOf(text) > kDeepest) return nullptr;
   try {
     std::istringstream stream(text);
     Json value;
@@ -63,35 +77,37 @@ std::string Status(const Json& value) {
   return "UNKNOWN";
 }
 
-std::map<std::string, std::string> Metadata(const Json& value) {
+std::shared_ptr<const std::map<std::string, std::string>> Metadata(const Json& value) {
+  if (!value.is_object()) return nullptr;
   std::map<std::string, std::string> metadata;
-  if (!value.is_object()) return metadata;
   for (const auto& [key, text] : value.items()) {
     if (text.is_string()) metadata[key] = text.get<std::string>();
   }
-  return metadata;
+  if (metadata.empty()) return nullptr;
+  return std::make_shared<const std::map<std::string, std::string>>(std::move(metadata));
 }
+
+// Which entry a host and port have; the text of the host is the JSON's.
+using EntryByAddress = std::map<std::pair<std::string_view, int64_t>, size_t>;
 
 // Adds `endpoint` of a member: a name more for an address that it gave already, or a new entry.
 // Gives what is wrong with it, or null.
 const char* AddEndpoint(const Json& endpoint, std::optional<std::string> name,
-                        const ServersetEntry& member, std::vector<ServersetEntry>* entries) {
+                        const ServersetEntry& member, std::vector<ServersetEntry>* entries,
+                        EntryByAddress* known) {
   const Json& host = Field(endpoint, "host");
   const std::optional<int64_t> port = Integer(Field(endpoint, "port"));
   if (endpoint.is_null()) return "no serviceEndpoint";
   if (!host.is_string()) return "host is no text";
   if (!port) return "port is no integer";
-  for (ServersetEntry& entry : *entries) {
-    if (entry.host == host.get<std::string>() && entry.port == *port) {
-      entry.names.push_back(std::move(name));
-      return nullptr;
-    }
+  const std::string_view text = host.get_ref<const std::string&>();
+  const auto [at, is_new] = known->try_emplace({text, *port}, entries->size());
+  if (is_new) {
+    ServersetEntry& entry = entries->emplace_back(member);
+    entry.host = text;
+    entry.port = *port;
   }
-  ServersetEntry entry = member;
-  entry.host = host.get<std::string>();
-  entry.port = *port;
-  entry.names.push_back(std::move(name));
-  entries->push_back(std::move(entry));
+  (*entries)[at->second].names.push_back(std::move(name));
   return nullptr;
 }
 
@@ -140,12 +156,17 @@ ServersetMember ParseServersetMember(const ServersetNode& node) {
   member.status = Status(Field(object, "status"));
   member.shard = Integer(Field(object, "shard"));
   member.metadata = Metadata(Field(object, "metadata"));
-  const char* why =
-      AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, &out.entries);
   const Json& more = Field(object, "additionalEndpoints");
+  if (more.is_object() && more.size() >= kMostServersetEndpoints) {
+    out.why = "more than " + std::to_string(kMostServersetEndpoints) + " endpoints";
+    return out;
+  }
+  EntryByAddress known;
+  const char* why =
+      AddEndpoint(Field(object, "serviceEndpoint"), std::nullopt, member, &out.entries, &known);
   if (more.is_object()) {
     for (const auto& [name, endpoint] : more.items()) {
-      AddEndpoint(endpoint, name, member, &out.entries);
+      AddEndpoint(endpoint, name, member, &out.entries, &known);
     }
   }
   if (out.entries.empty()) out.why = why;

@@ -72,7 +72,10 @@ class Announcers::Announcer {
   }
 
   const Place& place() const { return place_; }
-  size_t size() const { return announced_.size(); }
+  // With those on their way out.
+  size_t size() const { return announced_.size() + going_.size(); }
+  // Those that others know of.
+  int64_t there() const { return there_->value(); }
 
   void Apply(const std::set<Member>& wanted) {
     std::erase_if(going_, [](const auto& one) { return one->gone(); });
@@ -86,7 +89,9 @@ class Announcers::Announcer {
     }
   }
   void Leave(const std::function<void()>& left) {
-    for (const auto& one : announced_) one->Leave(left);
+    for (const List* list : {&announced_, &going_}) {
+      for (const auto& one : *list) one->Leave(left);
+    }
   }
 
  private:
@@ -126,11 +131,16 @@ Announcers::Connect Announcers::RealZooKeeper(net::EventLoop* loop) {
 }
 
 Announcers::Announcers(net::EventLoop* loop, base::Scope* scope, Connect connect)
-    : loop_(loop), scope_(scope), connect_(std::move(connect)), patience_(loop, [this] {
-        LOG(WARNING) << "ZooKeeper does not answer: " << leaving_
-                     << " members go with their sessions";
-        End();
-      }) {}
+    : loop_(loop),
+      scope_(scope),
+      connect_(std::move(connect)),
+      patience_(loop,
+                [this] {
+                  LOG(WARNING) << "ZooKeeper does not answer: " << leaving_
+                               << " members go with their sessions";
+                  End();
+                }),
+      pause_(loop, [this] { End(); }) {}
 
 Announcers::~Announcers() = default;
 
@@ -173,8 +183,12 @@ void Announcers::Apply(const Setup& setup, const net::Address& admin) {
   for (auto& announcer : before) loop_->DeleteLater(std::move(announcer));
 }
 
-void Announcers::Leave(base::Duration patience, std::function<void()> done) {
+void Announcers::Leave(base::Duration patience, base::Duration heard, std::function<void()> done) {
   done_ = std::move(done);
+  heard_ = {};
+  for (const auto& announcer : announcers_) {
+    if (announcer->there() > 0) heard_ = heard;
+  }
   leaving_ = 1;  // until all were told
   for (const auto& announcer : announcers_) leaving_ += announcer->size();
   patience_.Arm(patience);
@@ -183,7 +197,10 @@ void Announcers::Leave(base::Duration patience, std::function<void()> done) {
 }
 
 void Announcers::OnLeft() {
-  if (--leaving_ == 0) End();
+  if (--leaving_ > 0) return;
+  patience_.Cancel();
+  if (heard_ == base::Duration{}) return End();
+  pause_.Arm(heard_);
 }
 
 void Announcers::End() {

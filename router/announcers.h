@@ -31,8 +31,9 @@ class Announcers {
   // From now on what `setup` says is announced: what is already there stays as it is, what is not
   // in it any more is taken away. `admin`: where the admin server listens. Not after Leave.
   void Apply(const Setup& setup, const net::Address& admin);
-  // Takes all away and ends the sessions. `done`: it is so, or `patience` is over.
-  void Leave(base::Duration patience, std::function<void()> done);
+  // Takes all away and ends the sessions. `done`: it is so, or `patience` is over. Where members
+  // were taken away, `heard` has passed since then: those who follow the sets know by now.
+  void Leave(base::Duration patience, base::Duration heard, std::function<void()> done);
 
  private:
   struct Place;  // where a session is for
@@ -47,9 +48,10 @@ class Announcers {
   base::Scope* scope_;
   const Connect connect_;
   std::vector<std::unique_ptr<Announcer>> announcers_;
-  size_t leaving_ = 0;  // members whose end is waited for
+  size_t leaving_ = 0;      // members whose end is waited for
+  base::Duration heard_{};  // zero: nobody has anything to hear
   std::function<void()> done_;
-  net::Timer patience_;
+  net::Timer patience_, pause_;
 };
 
 }  // namespace trestle::router

@@ -172,6 +172,7 @@ void Reload(const Ground& ground, const std::string& file, Process* process,
     errors.push_back(status.message());
   }
   if (!errors.empty()) return refuse(errors);
+  StartNamers(*loaded->namers);
   *namers = loaded->namers;
 }
 
@@ -210,6 +211,7 @@ int Run(const CommandLine& line) {
     std::cerr << conf::ShowAll(loaded->problems);
     return kBadConfig;
   }
+  if (!line.validate) StartNamers(*loaded->namers);
   if (line.explain) return Explain(&loop, line, *loaded->config, loaded->set());
   if (line.validate) {
     std::cerr << conf::ShowAll(loaded->warnings);

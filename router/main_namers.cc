@@ -84,6 +84,7 @@ base::Status MakeServersets(const Ground& ground, const Dns& dns, const Configur
     serversets::ZkSession::Options options;
     options.shown = config.hosts;
     options.patience = config.session_timeout;
+    options.at_once = false;
     const serversets::ZkCluster cluster{config.hosts, config.session_timeout, config.auth_scheme,
                                         config.auth, config.read_only};
     out->sessions.push_back(std::make_unique<serversets::ZkSession>(
@@ -191,6 +192,12 @@ std::shared_ptr<const Namers> BuildNamers(const Ground& ground, const conf::Conf
     namers->configured.push_back(std::move(namer));
   }
   return namers;
+}
+
+void StartNamers(const Namers& namers) {
+  for (const auto& namer : namers.configured) {
+    for (const auto& session : namer->sessions) session->Start();
+  }
 }
 
 std::shared_ptr<const naming::NamerSet> SetOf(const std::shared_ptr<const Namers>& namers) {

@@ -27,11 +27,14 @@ struct Ground {
 
 struct Namers;
 
-// Namers that `before` (may be null) has in the same way are shared with it. What is wrong goes
-// into `problems`; `file` names the configuration there.
+// Namers that `before` (may be null) has in the same way are shared with it. The others do nothing
+// yet. What is wrong goes into `problems`; `file` names the configuration there.
 std::shared_ptr<const Namers> BuildNamers(const Ground& ground, const conf::Config& config,
                                           const std::string& file, const Namers* before,
                                           std::vector<conf::Problem>* problems);
+
+// They are to be used: those of ZooKeeper connect.
+void StartNamers(const Namers& namers);
 
 // Holds all that it stands on.
 std::shared_ptr<const naming::NamerSet> SetOf(const std::shared_ptr<const Namers>& namers);

@@ -11,6 +11,8 @@ namespace {
 
 // For ZooKeeper to say that what was announced is gone.
 constexpr base::Duration kLeavePatience = std::chrono::seconds(1);
+// For those who follow a set to hear that we are gone from it.
+constexpr base::Duration kHeard = std::chrono::milliseconds(300);
 
 Names::BaseDtabs BaseDtabs(const Setup& setup) {
   Names::BaseDtabs dtabs;
@@ -211,7 +213,8 @@ void Process::Drain() {
   LOG(INFO) << "draining: calls in flight have " << grace.count() << " ms";
   grace_.Arm(grace);
   // Half of the grace at most: what is in flight is to end by itself.
-  announcers_.Leave(std::min<base::Duration>(kLeavePatience, grace / 2), [this] { Close(); });
+  announcers_.Leave(std::min<base::Duration>(kLeavePatience, grace / 4),
+                    std::min<base::Duration>(kHeard, grace / 4), [this] { Close(); });
 }
 
 void Process::Close() {

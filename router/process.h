@@ -42,8 +42,9 @@ class Process {
   std::vector<base::Status> Reload(Config config, Namers namers);
   // For the metrics: there was something wrong in what should have been loaded.
   void CountFailedReload();
-  // What is announced is taken away first. Then there are no new connections; calls in flight have
-  // the rest of admin.shutdownGraceMs. The loop stops at the end. A second call stops it at once.
+  // What is announced is taken away first, and others have a moment to hear of it. Then there are
+  // no new connections; calls in flight have the rest of admin.shutdownGraceMs. The loop stops at
+  // the end. A second call stops it at once.
   void Drain();
   bool draining() const { return draining_; }
   // Where the servers listen, in the order of the configuration.

@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -45,13 +46,25 @@ std::string ReadWhole(const std::string& file) {
     }
   }
   std::fclose(in);
-  return text;
+  return text.size() > SetCache::kMostBytes ? "" : text;
+}
+
+// Makes a file of its own beside `file`. Another process may do the same at the same time, with the
+// same process id: in a container each is 1.
+std::FILE* OpenFresh(const std::string& file, std::string* fresh) {
+  std::random_device random;
+  for (int tries = 0; tries < 10; tries++) {
+    *fresh = file + "." + std::to_string(random()) + "-" + std::to_string(random()) + ".new";
+    std::FILE* out = std::fopen(fresh->c_str(), "wxbe");
+    if (out || errno != EEXIST) return out;
+  }
+  return nullptr;
 }
 
 // In one step. Not forced onto the disk: what a crash of the machine loses is read again.
 bool WriteWhole(const std::string& file, const std::string& text) {
-  const std::string fresh = file + "." + std::to_string(getpid()) + ".new";
-  std::FILE* out = std::fopen(fresh.c_str(), "wbe");
+  std::string fresh;
+  std::FILE* out = OpenFresh(file, &fresh);
   if (!out) return false;
   bool good = std::fwrite(text.data(), 1, text.size(), out) == text.size();
   good &= std::fclose(out) == 0;
@@ -62,9 +75,16 @@ bool WriteWhole(const std::string& file, const std::string& text) {
   return false;
 }
 
+std::string ParentOf(const std::string& folder) {
+  const size_t end = folder.find_last_not_of('/');
+  const size_t slash = end == std::string::npos ? 0 : folder.rfind('/', end);
+  return slash == std::string::npos ? "." : folder.substr(0, slash + 1);
+}
+
 }  // namespace
 
 struct SetCache::Writer {
+  std::string folder;
   std::mutex mutex;
   std::condition_variable changed;
   std::map<std::string, std::optional<std::string>> files;  // nullopt: to be removed
@@ -86,7 +106,8 @@ struct SetCache::Writer {
       changed.wait_for(lock, kPause, [this] { return ending; });
     }
   }
-  static void Put(const std::string& file, const std::optional<std::string>& text) {
+  void Put(const std::string& file, const std::optional<std::string>& text) const {
+    if (text) mkdir(folder.c_str(), 0755);  // what is wrong, the file tells
     const bool good = text ? WriteWhole(file, *text) : std::remove(file.c_str()) == 0;
     if (good || (!text && errno == ENOENT)) return;
     LOG_EVERY_N(WARNING, 100) << "cacheDir: " << file << ": " << std::strerror(errno);
@@ -94,19 +115,22 @@ struct SetCache::Writer {
 };
 
 base::Result<std::unique_ptr<SetCache>> SetCache::Open(const std::string& folder) {
-  const bool made = mkdir(folder.c_str(), 0755) == 0;
-  if (!made && errno != EEXIST) {
-    return base::Status(base::Code::kInvalid, folder + ": cannot make it: " + std::strerror(errno));
-  }
+  const auto wrong = [&folder](const std::string& why) {
+    return base::Status(base::Code::kInvalid, folder + ": " + why);
+  };
+  constexpr int kWrite = R_OK | W_OK | X_OK;
   struct stat about {};
-  if (stat(folder.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) {
-    return base::Status(base::Code::kInvalid, folder + ": is no folder");
-  }
-  if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
-    return base::Status(base::Code::kInvalid,
-                        folder + ": cannot write there: " + std::strerror(errno));
+  if (stat(folder.c_str(), &about) == 0) {
+    if (!S_ISDIR(about.st_mode)) return wrong("is no folder");
+    if (access(folder.c_str(), kWrite) != 0) {
+      return wrong(std::string("cannot write there: ") + std::strerror(errno));
+    }
+  } else if (errno != ENOENT || access((folder + "/..").c_str(), F_OK) == 0 ||
+             access(ParentOf(folder).c_str(), kWrite) != 0) {
+    return wrong(std::string("cannot make it: ") + std::strerror(errno));
   }
   auto writer = std::make_shared<Writer>();
+  writer->folder = folder;
   std::thread([writer] { writer->Run(); }).detach();
   return std::unique_ptr<SetCache>(new SetCache(folder, std::move(writer)));
 }
@@ -156,7 +180,12 @@ void SetCache::Save(const std::string& hosts, const std::string& path,
   for (const naming::ServersetNode& node : nodes) members[node.name] = node.data;
   const auto at = std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count();
   const Json json = {{"cluster", hosts}, {"path", path}, {"savedMs", at}, {"members", members}};
-  std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::optional<std::string> text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (text->size() > kMostBytes) {
+    LOG_EVERY_N(WARNING, 100) << "cacheDir: " << path << " has more than " << kMostBytes
+                              << " bytes and is not kept";
+    text.reset();
+  }
   std::lock_guard lock(writer_->mutex);
   writer_->files[FileOf(hosts, path)] = std::move(text);
   writer_->changed.notify_all();

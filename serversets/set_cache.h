@@ -24,10 +24,11 @@ class SetCache {
     std::vector<naming::ServersetNode> nodes;
     std::chrono::system_clock::time_point at;  // when it was written
   };
-  // A larger file is none of ours.
-  static constexpr size_t kMostBytes = 64 << 20;
+  // A larger file is none of ours: it is read on the control loop. A larger set is not kept.
+  static constexpr size_t kMostBytes = 4 << 20;
 
-  // Makes the folder if it is not there; its parent must be.
+  // Changes nothing on the disk: the folder, if it is not there, is made with the first file. Its
+  // parent must be there.
   static base::Result<std::unique_ptr<SetCache>> Open(const std::string& folder);
   ~SetCache();
   SetCache(const SetCache&) = delete;

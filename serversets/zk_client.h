@@ -73,7 +73,8 @@ class ZkClient {
   virtual void UnwatchChildren(const std::string& path, Call call) = 0;
   virtual void UnwatchData(const std::string& path, Call call) = 0;
   // `numbered`: ZooKeeper puts a number behind the path, and the znode goes with the session.
-  // With ZkCluster::auth it is readable by all, and all else is for who shows the same.
+  // With ZkCluster::auth it is readable by all, and all else is for who shows the same. One that
+  // stays is everybody's: others put theirs beside ours.
   virtual void Create(const std::string& path, const std::string& data, bool numbered,
                       Call call) = 0;
   virtual void Delete(const std::string& path, Call call) = 0;

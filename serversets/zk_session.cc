@@ -17,10 +17,10 @@ constexpr base::Duration kSettled = std::chrono::seconds(5);
 constexpr int kMostQuickLosses = 3;
 // After questions that were lost on a connection that holds.
 constexpr base::Duration kAskAgain = std::chrono::milliseconds(100);
-// Connections that come and go are told so often.
-constexpr base::Duration kTellState = std::chrono::seconds(1);
 // How often the same is told in the log.
 constexpr base::Duration kTellAgain = std::chrono::minutes(1);
+// How many lines of connections that come and go there are in a minute.
+constexpr size_t kMostLines = 10;
 // How often the time without ZooKeeper is shown.
 constexpr base::Duration kShowLost = std::chrono::seconds(1);
 
@@ -46,7 +46,7 @@ ZkSession::ZkSession(net::EventLoop* loop, Options options, ZkConnect connect,
       patience_(loop, [this] { Replace("no connection"); }),
       show_lost_(loop, [this] { ShowLost(); }),
       ask_again_(loop, [this] { Pump(); }) {
-  Connect();
+  if (options_.at_once) Start();
   ShowLost();
 }
 
@@ -56,6 +56,10 @@ ZkSession::~ZkSession() {
 }
 
 // --- clients ---
+
+void ZkSession::Start() {
+  if (!std::exchange(started_, true)) Connect();
+}
 
 void ZkSession::Connect() { client_ = connect_(this); }
 
@@ -95,8 +99,8 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
       if (connected_) return;
       // Whoever answers gave no session: it is no ZooKeeper.
       if (client_->session() == 0) return Replace("no session was given");
-      LOG_IF(INFO, std::exchange(told_lost_, false))
-          << "ZooKeeper " << options_.shown << ": connected" << (why.empty() ? "" : ", ") << why;
+      LOG_IF(INFO, MayTell()) << "ZooKeeper " << options_.shown << ": connected"
+                              << (why.empty() ? "" : ", ") << why;
       connected_ = true;
       connected_at_ = loop_->Now();
       ask_again_.Cancel();
@@ -127,12 +131,8 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
 void ZkSession::Lost(const std::string& why) {
   if (!connected_) return;
   const base::TimePoint now = loop_->Now();
-  if (now >= tell_lost_at_) {
-    LOG(WARNING) << "ZooKeeper " << options_.shown << ": " << why
-                 << "; what was read last is used until it is back";
-    told_lost_ = true;
-    tell_lost_at_ = now + kTellState;
-  }
+  LOG_IF(WARNING, MayTell()) << "ZooKeeper " << options_.shown << ": " << why
+                             << "; what was read last is used until it is back";
   const bool settled = now - connected_at_ >= kSettled;
   if (settled) wait_ = {};
   quick_losses_ = settled ? 0 : quick_losses_ + 1;
@@ -150,6 +150,18 @@ void ZkSession::Lost(const std::string& why) {
     patience_.Arm(options_.patience);
   }
   NotifyAll();
+}
+
+// A connection that comes and goes all the time is in the metrics.
+bool ZkSession::MayTell() {
+  const base::TimePoint now = loop_->Now();
+  if (now >= lines_until_) {
+    LOG_IF(WARNING, lines_ > kMostLines) << "ZooKeeper " << options_.shown << ": "
+                                         << lines_ - kMostLines << " lines more were left out";
+    lines_ = 0;
+    lines_until_ = now + kTellAgain;
+  }
+  return ++lines_ <= kMostLines;
 }
 
 void ZkSession::ShowLost() {

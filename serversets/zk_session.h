@@ -49,6 +49,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
     // waited for, so that no two do.
     base::Duration patience = std::chrono::seconds(10);
     size_t max_asked = 256;
+    bool at_once = true;  // else it does not connect before Start
     // With watches on paths of more bytes than that a session is not taken up again after a lost
     // connection but replaced: the library sets all of them with one message, which a server
     // refuses over 1 MB, again and again.
@@ -57,6 +58,8 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   ZkSession(net::EventLoop* loop, Options options, ZkConnect connect, const ZkMetrics& metrics);
   ~ZkSession() override;
 
+  // Connects. Only the first time counts.
+  void Start();
   bool connected() const { return connected_; }
   // Since when it is not connected.
   std::optional<base::TimePoint> lost_since() const { return lost_since_; }
@@ -82,6 +85,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   void Drop();
   void Replace(const std::string& why);
   void Lost(const std::string& why);
+  bool MayTell();
   void ShowLost();
   void Queue(Watched* node);
   void Pump();
@@ -100,6 +104,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   const ZkConnect connect_;
   const ZkMetrics metrics_;
   std::unique_ptr<ZkClient> client_;
+  bool started_ = false;
   bool connected_ = false;
   uint64_t generation_ = 0;
   int64_t last_session_ = 0;
@@ -107,6 +112,8 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   std::string why_;
   std::string told_;  // in the log: why another session was begun
   base::TimePoint tell_at_{};
+  size_t lines_ = 0;  // in the log, of connections, since a minute at most
+  base::TimePoint lines_until_{};
   std::map<Key, Watched*> nodes_;
   std::deque<Watched*> queue_;
   size_t asked_ = 0;
@@ -121,9 +128,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   net::Timer show_lost_;
   net::Timer ask_again_;  // questions wait for it
   base::TimePoint connected_at_{};
-  int quick_losses_ = 0;   // in a row
-  bool told_lost_ = true;  // so that the first connection is told, too
-  base::TimePoint tell_lost_at_{};
+  int quick_losses_ = 0;  // in a row
 };
 
 class ZkSession::Watched {

@@ -350,8 +350,9 @@ class ZooKeeper final : public ZkClient, private ZkClient::Owner {
     Question* question = Ask(std::move(call));
     if (!question) return;
     const int kind = numbered ? ZOO_EPHEMERAL_SEQUENTIAL : ZOO_PERSISTENT;
-    Sent(zoo_acreate2(handle(), path.c_str(), data.data(), static_cast<int>(data.size()), acl_,
-                      kind, OnCreatedWithStat, question),
+    const ACL_vector* acl = numbered ? acl_ : &ZOO_OPEN_ACL_UNSAFE;
+    Sent(zoo_acreate2(handle(), path.c_str(), data.data(), static_cast<int>(data.size()), acl, kind,
+                      OnCreatedWithStat, question),
          question);
   }
   void Delete(const std::string& path, Call call) override {
@@ -438,7 +439,7 @@ class ZooKeeper final : public ZkClient, private ZkClient::Owner {
     if (rc != ZOK) OnUnwatched(rc, question);
   }
 
-  const ACL_vector* const acl_;
+  const ACL_vector* const acl_;  // of what goes with the session
   const std::string hosts_;
   ZkClient::Owner* const owner_;
   SharedPtr shared_;

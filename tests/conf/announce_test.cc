@@ -112,7 +112,8 @@ TEST(AnnounceTest, WrongAnnouncers) {
         at + ".advertisedHost: must be a host name or an address, without a port, is "))
         << problems[0];
   }
-  for (const std::string host : {"0.0.0.0", "::", "::ffff:0.0.0.0"}) {
+  for (const std::string host : {"0.0.0.0", "::", "::ffff:0.0.0.0", "0:0:0:0:0:0:0:0", "0::0",
+                                 "::ffff:0:0", "::0.0.0.0", "0", "0.0", "0x0"}) {
     EXPECT_THAT(
         of(Plain("advertisedHost: '" + host + "'")),
         ElementsAre(at + ".advertisedHost: " + host + " is no address that others can reach"));
@@ -218,7 +219,8 @@ TEST(AnnounceTest, AnAdminServerThatIsToBeAnnouncedMustBeReached) {
 }
 
 TEST(AnnounceTest, AddressesOfThisMachineAndOfNone) {
-  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"}) {
+  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1",
+                           "0:0::1", "::ffff:7f00:1"}) {
     EXPECT_TRUE(IsLoopback(host)) << host;
   }
   for (const char* host : {"10.0.0.1", "127.example", "1270.0.0.1", "fd00::1", "", "0.0.0.0"}) {
@@ -226,6 +228,8 @@ TEST(AnnounceTest, AddressesOfThisMachineAndOfNone) {
   }
   EXPECT_FALSE(IsUnspecified("10.0.0.0"));
   EXPECT_FALSE(IsUnspecified("::1"));
+  EXPECT_FALSE(IsUnspecified(""));
+  EXPECT_FALSE(IsUnspecified("0.example"));
 }
 
 }  // namespace

@@ -136,10 +136,11 @@ class Announce(unittest.TestCase):
                             authInfo={"scheme": "digest", "auth": "a:b"})
         path = "/trestle/own/prod/users"
         self.come_to([self.text(router)], path)
-        for znode in (path, f"{path}/{next(iter(self.members(path)))}"):
+        ours = [("digest", 31), ("world", 1)]
+        for znode, wanted in ((f"{path}/{next(iter(self.members(path)))}", ours),
+                              (path, [("world", 31)]), ("/trestle/own", [("world", 31)])):
             acls, _ = self.zookeeper.client().get_acls(znode)
-            self.assertEqual(sorted((acl.id.scheme, acl.perms) for acl in acls),
-                             [("digest", 31), ("world", 1)])
+            self.assertEqual(sorted((acl.id.scheme, acl.perms) for acl in acls), wanted, znode)
         router.signal()
         self.assertEqual(router.wait(), 0)
         self.assertEqual(self.texts(path), [])

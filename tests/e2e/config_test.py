@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -66,6 +67,20 @@ class CommandLine(unittest.TestCase):
     def test_validate(self):
         self.assertEqual(self.run_it("--validate", "good.yaml").returncode, 0)
         self.assertEqual(self.run_it("--validate", "-", given=GOOD).returncode, 0)
+
+    def test_validate_touches_no_zookeeper_and_no_disk(self):
+        with socket.create_server(("127.0.0.1", 0)) as zookeeper:
+            zookeeper.settimeout(0)
+            text = GOOD.replace("routers:", f"""
+- kind: io.l5d.serversets
+  cacheDir: {self.folder.name}/sets
+  zkAddrs: [{{host: 127.0.0.1, port: {zookeeper.getsockname()[1]}}}]
+routers:""", 1)
+            done = self.run_it("--validate", "-", given=text)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertFalse(os.path.exists(os.path.join(self.folder.name, "sets")))
+            with self.assertRaises(BlockingIOError):
+                zookeeper.accept()
 
     def test_help_and_version(self):
         done = self.run_it("--help")

@@ -133,6 +133,8 @@ TEST(Serverset, NodesInAnyState) {
       addr(R"({"serviceEndpoint":{"host":"h","port":18446744073709551615},"status":"ALIVE"})", ""),
       Addr::Neg());
   EXPECT_EQ(addr(std::string(100'000, '['), std::string(100'000, '{')), Addr::Neg());
+  EXPECT_EQ(addr(R"({"a":"]]]\"]","serviceEndpoint":)" + std::string(100'000, '['), ""),
+            Addr::Neg());
   EXPECT_EQ(addr("[1]", "[]"), Addr::Neg());
   // Half-written or damaged nodes are safe, and count as nothing or as what they say.
   for (size_t n = 0; n < member.size(); ++n) {
@@ -142,6 +144,36 @@ TEST(Serverset, NodesInAnyState) {
       changed[n] = byte;
       EXPECT_LE(ParseServersetNodes({{"member_1", changed}}).size(), 1u);
     }
+  }
+}
+
+// A member with a service endpoint and `more`, each at an address of its own.
+ServersetNode MemberOf(size_t more) {
+  std::string data = R"({"serviceEndpoint":{"host":"h","port":1},"metadata":{"k":"v"},)"
+                     R"("status":"ALIVE","additionalEndpoints":{)";
+  for (size_t i = 0; i < more; i++) {
+    const std::string n = std::to_string(i + 2);
+    data += (i == 0 ? "\"" : ",\"") + n + R"(":{"host":"h","port":)" + n + "}";
+  }
+  return {"member_1", data + "}}"};
+}
+
+TEST(Serverset, EndpointsOfAMemberHaveABound) {
+  const ServersetMember most = ParseServersetMember(MemberOf(kMostServersetEndpoints - 1));
+  EXPECT_EQ(most.entries.size(), kMostServersetEndpoints);
+  EXPECT_EQ(most.why, "");
+  const ServersetMember more = ParseServersetMember(MemberOf(kMostServersetEndpoints));
+  EXPECT_TRUE(more.entries.empty());
+  EXPECT_EQ(more.why, "more than 1000 endpoints");
+}
+
+TEST(Serverset, EndpointsOfAMemberShareItsMetadata) {
+  const ServersetMember member = ParseServersetMember(MemberOf(3));
+  ASSERT_EQ(member.entries.size(), 4u);
+  ASSERT_NE(member.entries[0].metadata, nullptr);
+  EXPECT_EQ(member.entries[0].metadata->at("k"), "v");
+  for (const ServersetEntry& entry : member.entries) {
+    EXPECT_EQ(entry.metadata, member.entries[0].metadata);
   }
 }
 

@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
+constexpr std::chrono::milliseconds kHeard{300};
 constexpr char kAnnounced[] = "announcer/#/io.l5d.serversets/rt/main/announced";
 
 class AnnouncersTest : public ::testing::Test {
@@ -81,7 +82,7 @@ class AnnouncersTest : public ::testing::Test {
     return all;
   }
   void Leave() {
-    announcers_->Leave(seconds(1), [this] { left_++; });
+    announcers_->Leave(seconds(1), kHeard, [this] { left_++; });
   }
 
   base::FakeClock clock_;
@@ -214,10 +215,30 @@ TEST_F(AnnouncersTest, TheEndIsToldWhenAllAreGone) {
   EXPECT_THAT(zk_.Members("/discovery/users"), SizeIs(2));
   zk_.Answer();
   Drain();
-  EXPECT_EQ(left_, 1);
   EXPECT_THAT(zk_.Members("/discovery/users"), IsEmpty());
+  Pass(kHeard - std::chrono::milliseconds(1));
+  EXPECT_EQ(left_, 0) << "others do not know it yet";
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_EQ(left_, 1);
   EXPECT_THAT(zk_.clients, IsEmpty());
   Pass(seconds(10));
+  EXPECT_EQ(left_, 1);
+}
+
+TEST_F(AnnouncersTest, TheEndWaitsForThoseThatWereOnTheirWayOut) {
+  AddServer(0, 4115, {"/#/io.l5d.serversets/users"});
+  Apply();
+  config_.routers[0].servers.pop_back();
+  zk_.silent = true;
+  Apply();
+  zk_.silent = false;  // but for what was asked
+  Leave();
+  Pass(kHeard);
+  EXPECT_THAT(Ports("/discovery/users"), ElementsAre("4115 by 1"));
+  EXPECT_EQ(left_, 0);
+  zk_.Answer();
+  Pass(kHeard);
+  EXPECT_THAT(Ports("/discovery/users"), IsEmpty());
   EXPECT_EQ(left_, 1);
 }
 

@@ -1,6 +1,7 @@
 // A session with a ZooKeeper in memory: whose watches stay, and for how long it waits.
 #include "serversets/zk_session.h"
 
+#include <glog/logging.h>
 #include <gtest/gtest.h>
 
 #include "tests/serversets/fake_zk.h"
@@ -153,6 +154,48 @@ TEST_F(ZkSessionTest, WatchesThatAreToGoCountForHowMuchIsTakenUpAgain) {
   Drain();
   EXPECT_EQ(zk_.made, 2);
   EXPECT_EQ(metrics_.watches->value(), 0);
+}
+
+// Those of the session.
+struct LogLines final : google::LogSink {
+  LogLines() { google::AddLogSink(this); }
+  ~LogLines() override { google::RemoveLogSink(this); }
+  LogLines(const LogLines&) = delete;
+  LogLines& operator=(const LogLines&) = delete;
+  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* text, size_t size) override {
+    if (std::string_view(text, size).find("zk:2181") != std::string_view::npos) count++;
+  }
+  int count = 0;
+};
+
+TEST_F(ZkSessionTest, AConnectionThatComesAndGoesDoesNotFillTheLog) {
+  LogLines lines;
+  Start();
+  for (int i = 0; i < 100; i++) {
+    zk_.Lose();
+    Drain();
+    zk_.Return();
+    Drain();
+  }
+  EXPECT_EQ(lines.count, 10);
+  Pass(std::chrono::minutes(1));
+  zk_.Lose();
+  Drain();
+  EXPECT_EQ(lines.count, 12) << "how many there were, and that";
+}
+
+TEST_F(ZkSessionTest, ItConnectsWhenItIsToldTo) {
+  options_.at_once = false;
+  Start();
+  auto list = Watch(Kind::kChildren, "/s");
+  Pass(2 * options_.patience);
+  EXPECT_EQ(zk_.made, 0);
+  session_->Start();
+  session_->Start();
+  Drain();
+  EXPECT_EQ(zk_.made, 1);
+  EXPECT_TRUE(list->watched());
 }
 
 TEST_F(ZkSessionTest, AClientThatLooksItsHostsUpIsWaitedFor) {

@@ -259,7 +259,8 @@ VectorJson EntryJson(const naming::ServersetEntry& entry, bool used) {
   json["port"] = entry.port;
   json["weight"] = entry.weight;
   json["shard"] = entry.shard ? VectorJson(*entry.shard) : VectorJson(nullptr);
-  json["metadata"] = VectorJson(entry.metadata);
+  json["metadata"] = VectorJson::object();
+  if (entry.metadata) json["metadata"] = *entry.metadata;
   return json;
 }
 
