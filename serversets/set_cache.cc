@@ -1,5 +1,6 @@
 #include "serversets/set_cache.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -24,6 +26,9 @@ using std::chrono::milliseconds;
 // A set that changes all the time is written so often.
 constexpr milliseconds kPause{500};
 constexpr milliseconds kLast{1000};
+constexpr uint64_t kLatestMs = 1ULL << 42;  // the year 2109
+// So old a half-written file is nobody's any more.
+constexpr std::chrono::minutes kAbandoned{10};
 
 // FNV-1a: the same in every process.
 uint64_t HashOf(const std::string& text) {
@@ -34,8 +39,13 @@ uint64_t HashOf(const std::string& text) {
 
 std::string ReadWhole(const std::string& file) {
   std::string text;
-  std::FILE* in = std::fopen(file.c_str(), "rbe");
-  if (!in) return text;
+  // A pipe of that name would be waited for.
+  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  std::FILE* in = descriptor < 0 ? nullptr : fdopen(descriptor, "rb");
+  if (!in) {
+    if (descriptor >= 0) close(descriptor);
+    return text;
+  }
   struct stat about {};
   char bytes[16 * 1024];
   size_t n = 0;
@@ -91,7 +101,18 @@ struct SetCache::Writer {
   bool writing = false;
   bool ending = false;
 
+  // Of routers that were killed.
+  void RemoveAbandoned() const {
+    std::error_code ignored;
+    for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+      if (file.path().extension() != ".new") continue;
+      const auto age = std::filesystem::file_time_type::clock::now() -
+                       std::filesystem::last_write_time(file.path(), ignored);
+      if (!ignored && age > kAbandoned) std::filesystem::remove(file.path(), ignored);
+    }
+  }
   void Run() {
+    RemoveAbandoned();
     std::unique_lock lock(mutex);
     while (true) {
       changed.wait(lock, [this] { return ending || !files.empty(); });
@@ -157,14 +178,17 @@ std::string SetCache::FileOf(const std::string& hosts, const std::string& path) 
 
 std::optional<SetCache::Saved> SetCache::Load(const std::string& hosts,
                                               const std::string& path) const {
-  const Json json = Json::parse(ReadWhole(FileOf(hosts, path)), nullptr, false);
+  // What is nested deeper than ours is not even kept: it could be as deep as the file is long.
+  constexpr int kDepth = 2;
+  const auto keep = [](int depth, Json::parse_event_t, const Json&) { return depth <= kDepth; };
+  const Json json = Json::parse(ReadWhole(FileOf(hosts, path)), keep, false);
   if (!json.is_object() || json.value("cluster", Json()) != hosts ||
       json.value("path", Json()) != path) {
     return std::nullopt;
   }
   const Json members = json.value("members", Json());
   const Json at = json.value("savedMs", Json());
-  if (!members.is_object() || !at.is_number_integer()) return std::nullopt;
+  if (!members.is_object() || !at.is_number_unsigned() || at > kLatestMs) return std::nullopt;
   Saved saved;
   saved.at = std::chrono::system_clock::time_point(milliseconds(at.get<int64_t>()));
   for (const auto& [name, data] : members.items()) {

@@ -1,6 +1,7 @@
 // The namer io.l5d.serversets over a ZooKeeper in memory: names, members, and every fault of
 // ZooKeeper's that calls must not notice.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -571,7 +572,10 @@ class CachedTest : public ServersetTest {
     folder_ = mkdtemp(made);
     Restart();
   }
-  ~CachedTest() override { std::filesystem::remove_all(folder_); }
+  ~CachedTest() override {
+    cache_.reset();  // it makes its folder again
+    std::filesystem::remove_all(folder_);
+  }
   void Restart() {
     namer_.reset();
     cache_.reset();  // all is written then
@@ -623,6 +627,12 @@ TEST_F(CachedTest, ASetThatIsGoneWhenZooKeeperIsBackIsHeldAsAnyOther) {
   EXPECT_EQ(Show("/s"), "pending") << "and its file too";
 }
 
+std::string Deep(int depth) {
+  std::string text = R"({"cluster":)";
+  for (int i = 0; i < depth; i++) text += R"({"a":)";
+  return text + "1" + std::string(static_cast<size_t>(depth) + 1, '}');
+}
+
 TEST_F(CachedTest, FilesThatMakeNoSenseAreNone) {
   PutMembers("/s", 1);
   Show("/s");
@@ -643,11 +653,18 @@ TEST_F(CachedTest, FilesThatMakeNoSenseAreNone) {
       R"({"cluster":1})",
       R"({"cluster":"zk:2181","path":"/t","savedMs":1,"members":{}})",
       R"({"cluster":"zk:2181","path":"/s","savedMs":"1","members":{}})",
-      R"({"cluster":"zk:2181","path":"/s","savedMs":1,"members":[]})"};
+      R"({"cluster":"zk:2181","path":"/s","savedMs":1,"members":[]})",
+      R"({"cluster":"zk:2181","path":"/s","savedMs":1000000000000000000,"members":{}})",
+      std::string(3'000'000, '['),
+      Deep(200'000)};
   for (const std::string& text : bad) {
     std::ofstream(files[0]) << text;
     EXPECT_EQ(Show("/s"), "pending") << text;
   }
+  std::filesystem::remove(files[0]);
+  ASSERT_EQ(mkfifo(files[0].c_str(), 0600), 0);
+  EXPECT_EQ(Show("/s"), "pending") << "nobody writes to that pipe";
+  std::filesystem::remove(files[0]);
   std::ofstream(files[0]) << whole;
   EXPECT_EQ(Show("/s"), "/#/io.l5d.serversets/s / = 10.0.0.1:80*1.0 (/s is read from the cache)");
 }

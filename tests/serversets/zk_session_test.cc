@@ -172,17 +172,19 @@ struct LogLines final : google::LogSink {
 TEST_F(ZkSessionTest, AConnectionThatComesAndGoesDoesNotFillTheLog) {
   LogLines lines;
   Start();
-  for (int i = 0; i < 100; i++) {
+  for (int i = 0; i < 500; i++) {
     zk_.Lose();
-    Drain();
+    Pass(std::chrono::milliseconds(50));
     zk_.Return();
-    Drain();
+    Pass(std::chrono::milliseconds(50));
   }
-  EXPECT_EQ(lines.count, 10);
+  EXPECT_GE(metrics_.lost->value(), 20u);
+  const int told = lines.count;
+  EXPECT_LE(told, 11) << "ten of connections, and why a session was begun";
   Pass(std::chrono::minutes(1));
   zk_.Lose();
   Drain();
-  EXPECT_EQ(lines.count, 12) << "how many there were, and that";
+  EXPECT_GE(lines.count, told + 2) << "how many there were, and that";
 }
 
 TEST_F(ZkSessionTest, ItConnectsWhenItIsToldTo) {
