@@ -214,5 +214,42 @@ class NotInUse(RouterTest):
             self.assertTrue(client.text("users:get").startswith("one"), "and it is found again")
 
 
+class NotInUseWhileAway(RouterTest):
+    """A session that goes on after an outage in which a name went out of use."""
+
+    @classmethod
+    def configure(cls):
+        cls.zookeeper = ZooKeeper(tick=3000).start()
+        cls.addClassCleanup(cls.zookeeper.stop)
+        cls.one = cls.backend(FakeBackend("one"))
+        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
+                          "bindingCache": {"idleTtlSecs": 1},
+                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
+        router.config["namers"].append({
+            "kind": "io.l5d.serversets", "sessionTimeoutMs": 60000,
+            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        return router
+
+    def count(self, what):
+        cluster = f"namer/#/io.l5d.serversets/cluster/127.0.0.1:{self.zookeeper.port}"
+        return self.router.metric(f"{cluster}/{what}")
+
+    def test_its_watches_go_when_zookeeper_is_back(self):
+        for i in range(5):
+            self.zookeeper.add("/prod/users", self.one.port, shard=i)
+        with Client(self.router.port) as client:
+            until(lambda: client.text("users:get").startswith("one"), "it is served")
+        self.assertEqual(self.zookeeper.watches(), 6)
+        self.zookeeper.kill()
+        until(lambda: self.count("connected") == 0, "the connection is lost")
+        until(lambda: state(self.router)[0]["sets"] == {}, "the name is not in use any more")
+        self.assertEqual(self.count("watches"), 6, "they come back with the session")
+        self.zookeeper.start()
+        until(lambda: self.count("connected") == 1, "the connection is back")
+        until(lambda: self.count("watches") == 0, "it says that they are gone")
+        self.assertEqual(self.zookeeper.watches(), 0)
+        self.assertEqual(self.count("sessions"), 1)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
