@@ -68,6 +68,7 @@ class LargeBackend(TTwitterBackend):
 
     def __init__(self, name, **more):
         self.broken = 0  # frames that broke off
+        self.begun = 0  # large frames that began to come
         super().__init__(name, **more)
 
     def read(self, connection, stream):
@@ -75,6 +76,10 @@ class LargeBackend(TTwitterBackend):
         if len(first) < 4:
             return None
         length = struct.unpack(">i", first)[0]
+        if length > 1 << 20:
+            with self.lock:
+                self.begun += 1
+                self.lock.notify_all()
 
         def exactly(count):
             data = stream.read(count)

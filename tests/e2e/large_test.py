@@ -174,10 +174,12 @@ class Large:
             for upto in (1, 70000, 1 * MIB, 3 * MIB - 1):
                 with self.subTest(how=how, upto=upto):
                     before, calls = self.users.broken, len(self.users.calls(NAME))
+                    begun = self.users.begun
                     client = self.client()
                     self.send(client, 3 * MIB, upto)
-                    if upto > MIB // 2:  # it is with the backend already
-                        until(lambda: self.pending() >= 1, "the call is there")
+                    if upto > MIB // 2:
+                        self.assertTrue(self.users.wait(lambda: self.users.begun > begun),
+                                        "it is with the backend already")
                     client.reset() if how == "reset" else client.close()
                     until(lambda: self.pending() == 0, "the call is gone")
                     if upto > MIB // 2:
