@@ -1,55 +1,18 @@
 #include "namers/fs_leaf.h"
 
-#include <fcntl.h>
 #include <glog/logging.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "naming/fs_file.h"
+#include "net/read_file.h"
 
 namespace trestle::namers {
 namespace {
 
 using naming::Addr;
-
-struct Contents {
-  int error = 0;  // an errno
-  bool regular = false;
-  base::WallTime modified{};
-  std::string text;  // somewhat over naming::kMaxFsFileBytes at most, so that it can be told
-};
-
-void ReadAll(int fd, Contents* into) {
-  char bytes[16 * 1024];
-  while (into->text.size() <= naming::kMaxFsFileBytes) {
-    ssize_t n = read(fd, bytes, sizeof bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) into->error = errno;
-    if (n <= 0) return;
-    into->text.append(bytes, static_cast<size_t>(n));
-  }
-}
-
-Contents ReadFile(const std::string& path) {
-  Contents contents;
-  // O_NONBLOCK: it may have become a pipe meanwhile, which nobody writes to.
-  int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  struct stat st;
-  if (fd < 0 || fstat(fd, &st) != 0) {
-    contents.error = errno;
-  } else if (S_ISREG(st.st_mode)) {
-    contents.regular = true;
-    contents.modified = base::WallTime(std::chrono::seconds(st.st_mtim.tv_sec) +
-                                       std::chrono::nanoseconds(st.st_mtim.tv_nsec));
-    ReadAll(fd, &contents);
-  }
-  if (fd >= 0) close(fd);
-  return contents;
-}
 
 std::string Join(const std::string& root, const std::vector<std::string>& labels) {
   std::string path = root;
@@ -125,7 +88,7 @@ void FsLeaf::FollowEnd(bool settled) {
 }
 
 void FsLeaf::Read(Reason why) {
-  Contents contents = ReadFile(trail_.end().path);
+  net::FileContents contents = net::ReadFile(trail_.end().path, naming::kMaxFsFileBytes);
   if (contents.error == ENOENT || (!contents.error && !contents.regular)) return SetAbsent();
   if (contents.error) {
     SetBad(shown_ + ": " + std::strerror(contents.error));

@@ -1,6 +1,5 @@
 #include "serversets/set_cache.h"
 
-#include <fcntl.h>
 #include <glog/logging.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,8 @@
 #include <random>
 #include <thread>
 #include <utility>
+
+#include "net/read_file.h"
 
 namespace trestle::serversets {
 namespace {
@@ -35,28 +36,6 @@ uint64_t HashOf(const std::string& text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   return hash;
-}
-
-std::string ReadWhole(const std::string& file) {
-  std::string text;
-  // A pipe of that name would be waited for.
-  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  std::FILE* in = descriptor < 0 ? nullptr : fdopen(descriptor, "rb");
-  if (!in) {
-    if (descriptor >= 0) close(descriptor);
-    return text;
-  }
-  struct stat about {};
-  char bytes[16 * 1024];
-  size_t n = 0;
-  if (fstat(fileno(in), &about) == 0 && S_ISREG(about.st_mode)) {
-    while (text.size() <= SetCache::kMostBytes &&
-           (n = std::fread(bytes, 1, sizeof bytes, in)) > 0) {
-      text.append(bytes, n);
-    }
-  }
-  std::fclose(in);
-  return text.size() > SetCache::kMostBytes ? "" : text;
 }
 
 // Makes a file of its own beside `file`. Another process may do the same at the same time, with the
@@ -181,7 +160,9 @@ std::optional<SetCache::Saved> SetCache::Load(const std::string& hosts,
   // What is nested deeper than ours is not even kept: it could be as deep as the file is long.
   constexpr int kDepth = 2;
   const auto keep = [](int depth, Json::parse_event_t, const Json&) { return depth <= kDepth; };
-  const Json json = Json::parse(ReadWhole(FileOf(hosts, path)), keep, false);
+  const net::FileContents file = net::ReadFile(FileOf(hosts, path), kMostBytes);
+  if (file.text.size() > kMostBytes) return std::nullopt;
+  const Json json = Json::parse(file.text, keep, false);
   if (!json.is_object() || json.value("cluster", Json()) != hosts ||
       json.value("path", Json()) != path) {
     return std::nullopt;
