@@ -1,5 +1,3 @@
-#include <arpa/inet.h>
-
 #include <algorithm>
 
 #include "conf/announced.h"
@@ -9,27 +7,11 @@ namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kMostShards = 2'147'483'647;
-constexpr size_t kLongestHost = 253;
 
 // What a znode may be called; "/" in a label would be two of them.
 bool IsZnode(const std::string& label) {
   const auto is_odd = [](char c) { return c <= ' ' || c >= 0x7f || c == '/'; };
   return label != "." && label != ".." && std::none_of(label.begin(), label.end(), is_odd);
-}
-
-bool IsIp(const std::string& text) {
-  char bytes[sizeof(in6_addr)];
-  return inet_pton(AF_INET, text.c_str(), bytes) == 1 ||
-         inet_pton(AF_INET6, text.c_str(), bytes) == 1;
-}
-
-bool IsHost(const std::string& text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
-  };
-  return IsIp(text) || (!text.empty() && text.size() <= kLongestHost &&
-                        std::all_of(text.begin(), text.end(), fits));
 }
 
 void ReadAdvertisedHost(Section* section, AnnouncerConfig* announcer) {

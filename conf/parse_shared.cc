@@ -1,3 +1,7 @@
+#include <arpa/inet.h>
+
+#include <algorithm>
+
 #include "conf/parts.h"
 
 namespace trestle::conf {
@@ -18,6 +22,17 @@ Located<std::string> NeedText(Section* section, std::string_view name) {
   if (!section->Need(name)) return {};
   auto text = section->Text(name);
   return text ? *std::move(text) : Located<std::string>{};
+}
+
+bool IsHost(const std::string& text) {
+  constexpr size_t kLongest = 253;
+  char bytes[sizeof(in6_addr)];
+  if (inet_pton(AF_INET6, text.c_str(), bytes) == 1) return true;
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  };
+  return !text.empty() && text.size() <= kLongest && std::all_of(text.begin(), text.end(), fits);
 }
 
 void RefuseOn(RouterProtocol protocol, Section* section, std::string_view name) {

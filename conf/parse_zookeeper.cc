@@ -1,7 +1,4 @@
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <cctype>
 
 #include "conf/parts.h"
 
@@ -10,23 +7,6 @@ namespace {
 
 constexpr uint16_t kZkPort = 2181;
 
-constexpr size_t kLongestHost = 253;
-
-// A name or an address, without a port.
-bool IsHost(std::string_view host) {
-  const bool v6 = host.starts_with('[') || host.find(':') != std::string_view::npos;
-  if (v6) {
-    if (host.starts_with('[') != host.ends_with(']')) return false;
-    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
-    in6_addr address{};
-    return inet_pton(AF_INET6, std::string(host).c_str(), &address) == 1;
-  }
-  return !host.empty() && host.size() <= kLongestHost &&
-         std::all_of(host.begin(), host.end(), [](char c) {
-           return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_';
-         });
-}
-
 // "host:port,host:port".
 std::string ReadHosts(Section* section) {
   std::string hosts;
@@ -34,14 +14,16 @@ std::string ReadHosts(Section* section) {
     Section one(item, section->findings());
     const Located<std::string> host = NeedText(&one, "host");
     const Located<uint16_t> port = one.Port("port", kZkPort);
-    if (host.line > 0 && !IsHost(host.value)) {
+    const bool v6 = host.value.find(':') != std::string::npos;
+    const bool brackets = v6 && host.value.front() == '[' && host.value.back() == ']';
+    const std::string bare = brackets ? host.value.substr(1, host.value.size() - 2) : host.value;
+    if (host.line > 0 && !IsHost(bare)) {
       section->findings()->Wrong(host.line, host.key,
                                  "must be a host name or an address, without a port, is \"" +
                                      host.value.substr(0, 60) + "\"");
     }
     if (port.value == 0) section->findings()->Wrong(port.line, port.key, "must not be 0");
-    const bool bare = host.value.find(':') != std::string::npos && host.value[0] != '[';
-    hosts += (hosts.empty() ? "" : ",") + (bare ? "[" + host.value + "]" : host.value) + ":" +
+    hosts += (hosts.empty() ? "" : ",") + (v6 ? "[" + bare + "]" : bare) + ":" +
              std::to_string(port.value);
     one.Done();
   }

@@ -38,6 +38,8 @@ ZkClusterConfig ReadZkCluster(Section* section);
 Located<std::string> NeedText(Section* section, std::string_view name);
 // "thrift", "thriftmux", "mux".
 const char* NameOf(RouterProtocol protocol);
+// A host name or an address, without a port.
+bool IsHost(const std::string& text);
 // A key that means something on routers of another protocol only: a problem, unless it is nothing.
 void RefuseOn(RouterProtocol protocol, Section* section, std::string_view name);
 std::optional<SocketOptions> MaybeSocketOptions(Section* section);

@@ -77,6 +77,12 @@ bool ResolvedSet::waiting() const {
   });
 }
 
+size_t ResolvedSet::unresolved() const {
+  return static_cast<size_t>(std::count_if(hosts_.begin(), hosts_.end(), [](const auto& host) {
+    return host.second.addr->Get().kind != Addr::Kind::kBound;
+  }));
+}
+
 std::map<std::string, std::string> ResolvedSet::Unresolved() const {
   std::map<std::string, std::string> unresolved;
   for (const auto& [key, host] : hosts_) {

@@ -35,6 +35,7 @@ class ResolvedSet {
   bool waiting() const;
   // Hosts that have no address now, by name, each with the reason.
   std::map<std::string, std::string> Unresolved() const;
+  size_t unresolved() const;  // how many hosts
 
  private:
   struct Host {

@@ -51,9 +51,10 @@ std::vector<Endpoint> Retention::Update(const std::vector<Endpoint>& there, Set 
   held_ = 0;
   const size_t least = LeastServed(set);
   size_t guarded = least > present ? least - present : 0;
+  const base::Duration any =
+      std::max(options_.stabilization, set == Set::kEmptied ? kEmptied : base::Duration{});
   for (Member* member : gone) {
-    const base::Duration least_hold = set == Set::kEmptied ? kEmptied : base::Duration{};
-    base::TimePoint until = *member->gone + std::max(options_.stabilization, least_hold);
+    base::TimePoint until = *member->gone + any;
     if (member->served && guarded > 0) {
       --guarded;
       until = std::max(until, *member->gone + options_.hold);

@@ -152,7 +152,7 @@ void Serverset::SaveCached() {
 std::vector<ServersetNode> Serverset::Good() const {
   if (list_gone_) return gone_;
   std::vector<ServersetNode> good;
-  for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+  for (const auto& [name, member] : known()) {
     if (!member.data.empty()) good.push_back({name, member.data});
   }
   return good;
@@ -207,12 +207,11 @@ bool Serverset::held() const {
 
 void Serverset::OnMissing() {
   const base::TimePoint now = place_->loop->Now();
-  const bool had_members = !members_.empty() || !cached_members_.empty() || held() ||
-                           now < emptied_ + Retention::kEmptied;
+  const bool had_members = !known().empty() || held() || now < emptied_ + Retention::kEmptied;
   if (!list_gone_ && !(state_ == State::kThere && had_members)) return SetMissing();
   if (!list_gone_) {
     gone_at_ = now;
-    if (!members_.empty() || cached_) gone_ = Good();
+    if (!known().empty()) gone_ = Good();
     list_gone_ = true;
     seen_changes_ = 0;
     publish_.Cancel();
@@ -373,7 +372,7 @@ void Serverset::Publish() {
   const base::TimePoint began = place_->loop->clock()->Now();
   left_out_.clear();
   std::vector<ServersetNode> vectors;
-  for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+  for (const auto& [name, member] : known()) {
     if (!member.why.empty()) left_out_[name] = member.why;
     if (weights_changed_ && IsVector(name)) vectors.push_back({name, member.data});
   }
@@ -419,8 +418,7 @@ void Serverset::SetState(State state, const std::string& why) {
 
 Retention::Set Serverset::standing() const {
   if (held()) return Retention::Set::kUnsure;
-  const auto& members = cached_ ? cached_members_ : members_;
-  return members.empty() ? Retention::Set::kEmptied : Retention::Set::kThere;
+  return known().empty() ? Retention::Set::kEmptied : Retention::Set::kThere;
 }
 
 std::optional<Serverset::Stale> Serverset::stale() const {

@@ -17,7 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -101,7 +101,7 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   enum class Which { kNow, kLastGood };
   template <class F>
   void ForEachEntry(Which which, F each) const {
-    for (const auto& [name, member] : cached_ ? cached_members_ : members_) {
+    for (const auto& [name, member] : known()) {
       if (which == Which::kNow && !member.why.empty()) continue;
       for (const auto& entry : member.entries) each(entry, weights_.Of(entry));
     }
@@ -139,6 +139,10 @@ class Serverset final : public naming::Source, public std::enable_shared_from_th
   };
   class Awaited;
 
+  // Those that count: as the cache has them while that is served.
+  const std::map<std::string, Member>& known() const {
+    return cached_ ? cached_members_ : members_;
+  }
   bool LoadCached();
   std::optional<SetCache::Saved> FindSaved();
   void DropCached();

@@ -94,7 +94,7 @@ Addr ServersetView::Serve() {
 void ServersetView::Publish() {
   const auto self = shared_from_this();  // a listener may let go of us
   Addr addr = Serve();
-  const auto unresolved = static_cast<int64_t>(resolved_.Unresolved().size());
+  const auto unresolved = static_cast<int64_t>(resolved_.unresolved());
   place_->metrics.unresolved->Add(unresolved - std::exchange(unresolved_, unresolved));
   if (addr == value()) return;
   const bool kind_changed = addr.kind != value().kind;

@@ -107,7 +107,6 @@ void ZkSession::OnState(ZkClient::State state, const std::string& why) {
       lost_since_.reset();
       ShowLost();
       patience_.Cancel();
-      ++generation_;
       if (std::exchange(last_session_, client_->session()) != client_->session()) {
         metrics_.sessions->Add();
       }

@@ -67,10 +67,7 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   const std::string& why() const { return why_; }
   // Null unless connected. Another one each time that it had to be made anew.
   ZkClient* client() const { return connected_ ? client_.get() : nullptr; }
-  uint64_t generation() const { return generation_; }
   const std::string& hosts() const { return options_.shown; }
-  // What is to be read or on its way.
-  size_t reading() const { return queue_.size() + asked_; }
 
   enum class Kind : uint8_t { kChildren, kData };
   // One znode's list of children, or its data. One for each at a time.
@@ -106,7 +103,6 @@ class ZkSession final : public naming::Source, private ZkClient::Owner {
   std::unique_ptr<ZkClient> client_;
   bool started_ = false;
   bool connected_ = false;
-  uint64_t generation_ = 0;
   int64_t last_session_ = 0;
   std::optional<base::TimePoint> lost_since_;
   std::string why_;
