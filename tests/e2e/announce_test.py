@@ -3,16 +3,15 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import unittest
 
 from kazoo.exceptions import NoNodeError
 
 import wire
-from client import PATIENCE, Client
+from client import Client
 from fake_backend import FakeBackend
-from router_process import Router, free_port, program, until
+from router_process import Router, free_port, program, refuses, until
 from zookeeper import ZooKeeper
 
 NAME = "/#/io.l5d.serversets/prod/users"
@@ -96,15 +95,6 @@ class Announce(unittest.TestCase):
         more = (f'{{"admin":{{"host":"127.0.0.1","port":{router.admin_port}}}}}' if admin else "{}")
         return (f'{{"serviceEndpoint":{{"host":"{host}","port":{port or router.port}}},'
                 f'"additionalEndpoints":{more},"status":"ALIVE","shard":0}}')
-
-    def refuses(self, port):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-            return False
-        except ConnectionRefusedError:
-            return True
-        except ConnectionResetError:  # it was about to be accepted
-            return False
 
     # The tests.
 
@@ -209,7 +199,7 @@ class Announce(unittest.TestCase):
         def stop():
             router.signal()
             while True:
-                refused = self.refuses(router.port)
+                refused = refuses(router.port)
                 there = self.members()
                 self.assertFalse(refused and there, "nobody listens, and it is still announced")
                 if refused:
@@ -225,7 +215,7 @@ class Announce(unittest.TestCase):
         def stop():
             router.signal()
             until(lambda: not router.is_ready(), "it says so at once")
-            until(lambda: self.refuses(router.port), "it listens no more")
+            until(lambda: refuses(router.port), "it listens no more")
         self.stop_with_a_call_in_flight(router, stop)
         self.assertIn("members go with their sessions", router.log())
         self.zookeeper.pause(False)

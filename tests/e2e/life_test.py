@@ -8,7 +8,7 @@ import unittest
 import wire
 from client import Client, Closed
 from fake_backend import FakeBackend
-from router_process import PATIENCE, Router, program, until
+from router_process import PATIENCE, Router, program, refuses, until
 
 
 class Life(unittest.TestCase):
@@ -27,13 +27,6 @@ class Life(unittest.TestCase):
         before = len(self.users.calls("hold"))
         client.send(wire.CALL, "users:hold", 1, [(1, "string", gate)])
         self.assertTrue(self.users.wait_calls("hold", before + 1))
-
-    def refuses(self, port):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-            return False
-        except ConnectionRefusedError:
-            return True
 
     def test_a_line_says_that_it_is_ready(self):
         router = self.start()
@@ -66,7 +59,7 @@ class Life(unittest.TestCase):
         self.assertEqual(idle.text("users:get"), "users users:get")
         self.hold(busy, "drain")
         router.signal()
-        until(lambda: self.refuses(router.port), "no new connections")
+        until(lambda: refuses(router.port), "no new connections")
         self.assertTrue(idle.is_closed())
         self.assertIsNone(router.process.poll())
         self.users.release("drain")

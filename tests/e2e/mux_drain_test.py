@@ -1,16 +1,14 @@
 """A router that is told to stop drains its mux sessions: calls in flight finish, new ones go
 elsewhere."""
 
-import socket
 import unittest
 
 import mux_wire as mux
 from bridges import PATIENT_MUX
-from client import PATIENCE
 from fake_backend import FakeBackend
 from fake_mux import FakeMux
 from mux_client import MuxClient
-from router_process import Router, until
+from router_process import Router, refuses, until
 
 
 class Drain(unittest.TestCase):
@@ -38,20 +36,13 @@ class Drain(unittest.TestCase):
         self.assertTrue(backend.wait_calls("hold", before + 1))
         return tag
 
-    def refuses(self, port):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-            return False
-        except ConnectionRefusedError:
-            return True
-
     def test_calls_in_flight_finish(self):
         router = self.start()
         client = self.client(router)
         tags = {self.hold(client, backend, "last"): backend for backend in (self.plain, self.muxed)}
         router.signal()
         client.until_drained()
-        until(lambda: self.refuses(router.port), "no new connections")
+        until(lambda: refuses(router.port), "no new connections")
         self.assertIsNone(router.process.poll())
         for tag, backend in tags.items():
             backend.release("last")

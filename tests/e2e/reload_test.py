@@ -11,7 +11,7 @@ import unittest
 import wire
 from client import PATIENCE, Client, Closed
 from fake_backend import FakeBackend
-from router_process import Router, free_port, program, until
+from router_process import Router, free_port, program, refuses, until
 
 FS = "/#/io.l5d.fs"
 
@@ -64,13 +64,6 @@ class Reload(unittest.TestCase):
     def becomes(self, client, text, name="svc:get"):
         """Every worker hears of it by itself, so one asks until it is so."""
         until(lambda: client.text(name) == text, text)
-
-    def refuses(self, port):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-            return False
-        except ConnectionRefusedError:
-            return True
 
     def hold(self, client, gate):
         before = len(self.users.calls("hold"))
@@ -172,7 +165,7 @@ class Reload(unittest.TestCase):
             self.main["servers"] = [{"port": free}, {"port": port}]
             self.put(json.dumps(self.config))
             self.refused(f"router main: cannot listen on 127.0.0.1:{port}: Address already in use")
-        self.assertTrue(self.refuses(free), "nothing of it was opened")
+        self.assertTrue(refuses(free), "nothing of it was opened")
         self.assertEqual(client.text("svc:get"), "users svc:get")
         with Client(self.router.port) as fresh:
             self.assertEqual(fresh.text("svc:get"), "users svc:get")
@@ -190,7 +183,7 @@ class Reload(unittest.TestCase):
         self.main["servers"].pop()
         self.reload()
         self.assertIn(f"closed 127.0.0.1:{extra}", self.router.log())
-        self.assertTrue(self.refuses(extra))
+        self.assertTrue(refuses(extra))
         self.assertTrue(idle.is_closed())
         self.assertEqual(stays.text("svc:get"), "users svc:get")
         self.users.release("gone")
@@ -290,7 +283,7 @@ class Reload(unittest.TestCase):
         client = Client(self.router.port)
         self.hold(client, "drain")
         self.router.signal()
-        until(lambda: self.refuses(self.router.port), "no new connections")
+        until(lambda: refuses(self.router.port), "no new connections")
         self.router.signal(signal.SIGHUP)
         until(lambda: "SIGHUP while draining" in self.router.log(), "the log line")
         self.users.release("drain")

@@ -56,6 +56,17 @@ def free_port():
         return port
 
 
+def refuses(port):
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:  # it was about to be accepted
+        return False
+
+
 class Router:
     """Runs the router with a configuration, a dict; a missing port becomes a free one."""
 

@@ -9,11 +9,12 @@ import unittest
 import wire
 from client import Client
 from fake_backend import FakeBackend
-from router_process import Router, RouterTest, until
-from zookeeper import ZooKeeper
+from router_process import RouterTest, until
+from zookeeper import ZooKeeper, router_of
 
 KNOWN_EXAMPLE = """/srv => /io.l5d.fs ; /srv => /io.l5d.serversets/prod ;
                    /host => /srv ; /svc => /host"""
+SETS = "/svc => /#/io.l5d.serversets/prod"
 PAGE = "/namer_state/io.l5d.serversets.json"
 
 
@@ -59,14 +60,10 @@ class FromTheCache(RouterTest):
 
     @classmethod
     def router_with_cache(cls, folder):
-        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 300,
-                          "thriftMethodInDst": True, "dtab":
-                          "/srv => /#/io.l5d.fs ; /srv => /#/io.l5d.serversets/prod ; /svc => /srv"
-                          }])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000, "cacheDir": folder,
-            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
-        return router
+        return router_of({"sessionTimeoutMs": 1000, "cacheDir": folder,
+                          "zkAddrs": cls.zookeeper.addresses()},
+                         "/srv => /#/io.l5d.fs ; /srv => /#/io.l5d.serversets/prod ; /svc => /srv",
+                         bindingTimeoutMs=300, thriftMethodInDst=True)
 
     def test_the_last_good_sets_serve_at_once_and_are_marked_stale(self):
         with Client(self.router.port) as client:
@@ -99,15 +96,9 @@ class SeveralClusters(RouterTest):
         for zookeeper in (cls.east, cls.west):
             cls.addClassCleanup(zookeeper.stop)
         cls.one, cls.two = cls.backend(FakeBackend("one")), cls.backend(FakeBackend("two"))
-        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
-                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "clusters": [
-                {"zkAddrs": [{"host": "127.0.0.1", "port": cls.east.port}],
-                 "sessionTimeoutMs": 2000},
-                {"zkAddrs": [{"host": "127.0.0.1", "port": cls.west.port}], "chroot": "/fleet",
-                 "sessionTimeoutMs": 2000}]})
-        return router
+        return router_of({"clusters": [
+            {"zkAddrs": cls.east.addresses(), "sessionTimeoutMs": 2000},
+            {"zkAddrs": cls.west.addresses(), "chroot": "/fleet", "sessionTimeoutMs": 2000}]}, SETS)
 
     def test_their_members_are_put_together_and_one_may_be_away(self):
         self.east.add("/prod/both", self.one.port)
@@ -135,11 +126,8 @@ class AtTheAdminServer(RouterTest):
         cls.zookeeper = ZooKeeper().start()
         cls.addClassCleanup(cls.zookeeper.stop)
         cls.one = cls.backend(FakeBackend("one"))
-        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
-                          "dtab": KNOWN_EXAMPLE}])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000,
-            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
+        router = router_of({"sessionTimeoutMs": 1000, "zkAddrs": cls.zookeeper.addresses()},
+                           KNOWN_EXAMPLE)
         router.write("old", cls.one.port)
         return router
 
@@ -195,13 +183,8 @@ class NotInUse(RouterTest):
         cls.zookeeper = ZooKeeper().start()
         cls.addClassCleanup(cls.zookeeper.stop)
         cls.one = cls.backend(FakeBackend("one"))
-        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
-                          "bindingCache": {"idleTtlSecs": 1},
-                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "sessionTimeoutMs": 1000,
-            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
-        return router
+        return router_of({"sessionTimeoutMs": 1000, "zkAddrs": cls.zookeeper.addresses()}, SETS,
+                         bindingCache={"idleTtlSecs": 1})
 
     def test_watches_go_with_the_last_name_in_use(self):
         for i in range(20):
@@ -222,13 +205,8 @@ class NotInUseWhileAway(RouterTest):
         cls.zookeeper = ZooKeeper(tick=3000).start()
         cls.addClassCleanup(cls.zookeeper.stop)
         cls.one = cls.backend(FakeBackend("one"))
-        router = Router([{"protocol": "thrift", "servers": [{}], "bindingTimeoutMs": 20000,
-                          "bindingCache": {"idleTtlSecs": 1},
-                          "dtab": "/svc => /#/io.l5d.serversets/prod"}])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "sessionTimeoutMs": 60000,
-            "zkAddrs": [{"host": "127.0.0.1", "port": cls.zookeeper.port}]})
-        return router
+        return router_of({"sessionTimeoutMs": 60000, "zkAddrs": cls.zookeeper.addresses()}, SETS,
+                         bindingCache={"idleTtlSecs": 1})
 
     def count(self, what):
         cluster = f"namer/#/io.l5d.serversets/cluster/127.0.0.1:{self.zookeeper.port}"

@@ -212,6 +212,14 @@ class Ensemble(Znodes):
             server.stop()
 
 
+def router_of(namer, dtab, **router):
+    """A router with names in files and in ZooKeeper; `namer`: what that one has."""
+    made = Router([{"protocol": "thrift", "dtab": dtab, "servers": [{}],
+                    "bindingTimeoutMs": 20000, **router}])
+    made.config["namers"].append({"kind": "io.l5d.serversets", **namer})
+    return made
+
+
 class ServersetsTest(RouterTest):
     """One ZooKeeper and one router; names are files, and sets in PARENT. Each test has the set
     `self.set`, which is asked for by `self.name`."""
@@ -231,12 +239,8 @@ class ServersetsTest(RouterTest):
         cls.addClassCleanup(cls.zookeeper.stop)
         cls.zookeeper.start()
         cls.servers = {name: cls.backend(FakeBackend(name)) for name in cls.BACKENDS}
-        router = Router([{"protocol": "thrift", "dtab": cls.DTAB, "servers": [{}],
-                          "bindingTimeoutMs": 20000, **cls.ROUTER}])
-        router.config["namers"].append({
-            "kind": "io.l5d.serversets", "sessionTimeoutMs": 2000,
-            "zkAddrs": cls.zookeeper.addresses(), **cls.NAMER})
-        return router
+        return router_of({"sessionTimeoutMs": 2000, "zkAddrs": cls.zookeeper.addresses(),
+                          **cls.NAMER}, cls.DTAB, **cls.ROUTER)
 
     def setUp(self):
         self.client = Client(self.router.port)

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/router/fakes.h"
-#include "tests/serversets/fake_zk.h"
+#include "tests/serversets/zk_fixture.h"
 
 namespace trestle::router {
 namespace {
@@ -22,7 +22,7 @@ using ::testing::UnorderedElementsAre;
 constexpr std::chrono::milliseconds kHeard{300};
 constexpr char kAnnounced[] = "announcer/#/io.l5d.serversets/rt/main/announced";
 
-class AnnouncersTest : public ::testing::Test {
+class AnnouncersTest : public serversets::ZkTest {
  protected:
   AnnouncersTest() {
     AddRouter("main");
@@ -62,15 +62,6 @@ class AnnouncersTest : public ::testing::Test {
     announcers_->Apply(setup, *net::Address::Parse(admin_ip_, 9990));
     Drain();
   }
-  void Drain() {
-    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
-    }
-  }
-  void Pass(base::Duration time) {
-    Drain();
-    clock_.Advance(time);
-    Drain();
-  }
   // "10.0.0.1:4114 by 1", for each member.
   std::vector<std::string> Ports(const std::string& set) const {
     std::vector<std::string> all;
@@ -85,10 +76,6 @@ class AnnouncersTest : public ::testing::Test {
     announcers_->Leave(seconds(1), kHeard, [this] { left_++; });
   }
 
-  base::FakeClock clock_;
-  net::EventLoop loop_{&clock_};
-  base::MetricsTable table_;
-  FakeZk zk_{&loop_};
   std::vector<std::string> hosts_;  // that were connected to
   conf::Config config_;
   std::string admin_ip_ = "127.0.0.1";

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/serversets/fake_zk.h"
+#include "tests/serversets/zk_fixture.h"
 
 namespace trestle::serversets {
 namespace {
@@ -17,7 +17,7 @@ using testing::UnorderedElementsAre;
 
 constexpr char kSet[] = "/discovery/prod/users";
 
-class AnnouncementTest : public testing::Test {
+class AnnouncementTest : public ZkTest {
  protected:
   AnnouncementTest() {
     session_ = std::make_unique<ZkSession>(&loop_, ZkSession::Options{"zk:2181"}, zk_.connect(),
@@ -28,15 +28,6 @@ class AnnouncementTest : public testing::Test {
     EXPECT_EQ(there(), 0);
     Drain();
     EXPECT_EQ(zk_.watches(), 0u) << "no watch stays behind";
-  }
-  void Drain() {
-    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
-    }
-  }
-  void Pass(base::Duration time) {
-    Drain();
-    clock_.Advance(time);
-    Drain();
   }
   std::unique_ptr<Announcement> Make(const std::string& data) {
     return std::make_unique<Announcement>(&loop_, session_.get(), Announcement::Member{kSet, data},
@@ -52,11 +43,7 @@ class AnnouncementTest : public testing::Test {
   std::vector<std::string> Members() const { return zk_.Members(kSet); }
   int64_t there() const { return gauge_->value(); }
 
-  base::FakeClock clock_;
-  net::EventLoop loop_{&clock_};
-  base::MetricsTable table_;
   base::Gauge* gauge_ = table_.root()->gauge("announced");
-  FakeZk zk_{&loop_};
   std::unique_ptr<ZkSession> session_;
   std::unique_ptr<Announcement> announcement_;
   int answers_ = 0;

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "serversets/serverset_namer.h"
-#include "tests/serversets/fake_zk.h"
+#include "tests/serversets/zk_fixture.h"
 #include "tests/support/binding.h"
 
 namespace trestle::serversets {
@@ -26,7 +26,7 @@ std::string Member(const std::string& host, int port, const std::string& more = 
          std::to_string(port + 1) + R"(}},"status":"ALIVE")" + more + "}";
 }
 
-class ServersetTest : public testing::Test {
+class ServersetTest : public ZkTest {
  protected:
   ServersetTest() { Start(); }
   void TearDown() override {
@@ -44,15 +44,6 @@ class ServersetTest : public testing::Test {
     namer_ = std::make_unique<ServersetNamer>(
         std::vector{ServersetPlace{&loop_, &inet_, session_.get(), retention_,
                                    ServersetMetrics(table_.root()), cache_.get()}});
-    Drain();
-  }
-  void Drain() {
-    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
-    }
-  }
-  void Pass(base::Duration time) {
-    Drain();
-    clock_.Advance(time);
     Drain();
   }
   void Put(const std::string& path, const std::string& data = "") {
@@ -79,11 +70,7 @@ class ServersetTest : public testing::Test {
     Pass(Serverset::kCoalesce);
   }
 
-  base::FakeClock clock_;
-  net::EventLoop loop_{&clock_};
-  base::MetricsTable table_;
   tests::FakeInet inet_;
-  FakeZk zk_{&loop_};
   ZkSession::Options options_{"zk:2181"};
   Retention::Options retention_;
   std::unique_ptr<SetCache> cache_;

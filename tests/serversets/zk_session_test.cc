@@ -4,7 +4,7 @@
 #include <glog/logging.h>
 #include <gtest/gtest.h>
 
-#include "tests/serversets/fake_zk.h"
+#include "tests/serversets/zk_fixture.h"
 
 namespace trestle::serversets {
 namespace {
@@ -12,20 +12,11 @@ namespace {
 using Kind = ZkSession::Kind;
 using std::chrono::seconds;
 
-class ZkSessionTest : public testing::Test {
+class ZkSessionTest : public ZkTest {
  protected:
   ZkSessionTest() { zk_.Put("/s/m"); }
   void Start() {
     session_ = std::make_unique<ZkSession>(&loop_, options_, zk_.connect(), metrics_);
-    Drain();
-  }
-  void Drain() {
-    for (int i = 0; i < 100'000 && loop_.Poll(); i++) {
-    }
-  }
-  void Pass(base::Duration time) {
-    Drain();
-    clock_.Advance(time);
     Drain();
   }
   // Reads it, unless the answer has to wait.
@@ -37,11 +28,7 @@ class ZkSessionTest : public testing::Test {
     return node;
   }
 
-  base::FakeClock clock_;
-  net::EventLoop loop_{&clock_};
-  base::MetricsTable table_;
   ZkMetrics metrics_{table_.root()};
-  FakeZk zk_{&loop_};
   ZkSession::Options options_{"zk:2181"};
   std::unique_ptr<ZkSession> session_;
   int changes_ = 0;
