@@ -103,7 +103,7 @@ class MuxClient:
 
     def free_tag(self):
         tag = 2
-        while tag in self.taken:
+        while tag in self.taken or tag in self.answers:  # those were not asked for yet
             tag += 1
         return tag
 
