@@ -1,8 +1,6 @@
 // NamePattern: the prefix of an entry of io.l5d.static: "/#/io.l5d.fs/*/{version}-eu".
 //
-// Its elements are literals, "*" (any one label), or text with {captures}: a label fits when it has
-// the pieces of text between the captures, in their order, anywhere in it, as Linkerd looks for
-// them.
+// What an entry says may use the captures of its prefix: LabelPattern.
 //
 // Lifetime, threading: values. Errors: Parse gives Code::kInvalid.
 #pragma once
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "naming/label_pattern.h"
 #include "naming/path.h"
 
 namespace trestle::conf {
@@ -24,21 +23,16 @@ class NamePattern {
 
   // True when the first labels of `path` fit; a path with fewer labels never does.
   bool Matches(const naming::Path& path) const;
+  // What is captured of a path that matches.
+  naming::LabelPattern::Captures CapturesOf(const naming::Path& path) const;
+  std::vector<std::string> captures() const;  // their names
   bool MatchesAll() const { return elements_.empty(); }
   const std::string& Show() const { return text_; }
   // Two that are written alike.
   friend bool operator==(const NamePattern& a, const NamePattern& b) { return a.text_ == b.text_; }
 
  private:
-  struct Element {
-    bool any = false;                 // "*"
-    bool captures = false;            // has a {capture}
-    std::vector<std::string> pieces;  // a literal is one piece
-  };
-  static base::Result<Element> ParseElement(std::string_view text);
-  static bool Fits(const Element& element, std::string_view label);
-
-  std::vector<Element> elements_;
+  std::vector<naming::LabelPattern> elements_;
   std::string text_ = "/";
 };
 

@@ -7,44 +7,28 @@
 // cannot be read; a name that does not fit is Neg.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "naming/label_pattern.h"
 #include "naming/namer.h"
 
 namespace trestle::naming {
 
 class RewriteNamer : public Namer {
  public:
-  // `pattern`: elements that are literals, "*", or text with {captures}, each the longest text that
-  // lets the rest fit, found anywhere in the element. `name`: a path with captures of the pattern.
+  // `name`: a path with captures of the pattern.
   static base::Result<std::unique_ptr<RewriteNamer>> Make(std::string_view pattern,
                                                           std::string_view name);
   Lookup Find(const Path& prefix, const Path& rest, Dependencies* deps) override;
 
  private:
-  // Text and captures by turns.
-  struct Piece {
-    bool capture = false;
-    std::string text;  // the literal, or the name of the capture
-  };
-  struct Element {
-    bool any = false;  // "*"
-    std::vector<Piece> pieces;
-  };
-  using Captures = std::map<std::string, std::string>;
-
   RewriteNamer() = default;
-  static base::Result<std::vector<Element>> ParseElements(std::string_view text, bool stars);
-  static base::Result<Element> ParseElement(std::string_view text, bool stars);
-  static bool Fits(const Element& element, const std::string& label, Captures* captures);
 
-  std::vector<Element> pattern_;
-  std::vector<Element> name_;
+  std::vector<LabelPattern> pattern_;
+  std::vector<LabelPattern> name_;
 };
 
 }  // namespace trestle::naming

@@ -310,7 +310,7 @@ INSTANTIATE_TEST_SUITE_P(
              WithRouter(
                  "  client: {kind: io.l5d.static, configs: [{prefix: users}, {prefix: '/a{b'}]}\n"),
              {"f:4: routers[0].client.configs[0].prefix: must begin with /, is \"users\"",
-              "f:4: routers[0].client.configs[1].prefix: unbalanced braces in a{b"}},
+              "f:4: routers[0].client.configs[1].prefix: unbalanced braces: 'a{b'"}},
         Case{"Rewrite",
              AtTop("namers: [{kind: io.l5d.rewrite, pattern: 'x', name: /y}]\n"),
              {"f:2: namers[0].pattern: must begin with '/': 'x'"}},
@@ -394,12 +394,14 @@ TEST(BadFileTest, AllFaultsAtOnceInTheOrderOfTheLines) {
       "conf/l5d.yaml:2: admin.port: must be at most 65535, is 70000\n"
       "conf/l5d.yaml:3: routres: unknown key; did you mean routers?\n"
       "conf/l5d.yaml:5: namers[0].kind: no such kind: \"io.l5d.sf\"; did you mean io.l5d.fs?\n"
-      "conf/l5d.yaml:6: namers[1].kind: io.l5d.consul is known to Linkerd, but not supported yet\n"
+      "conf/l5d.yaml:6: namers[1].kind: io.l5d.consul is known to Linkerd, but not supported "
+      "yet\n"
       "conf/l5d.yaml:9: routers[0].dtba: unknown key; did you mean dtab?\n"
       "conf/l5d.yaml:11: routers[0].servers[0].prot: unknown key; did you mean port?\n"
       "conf/l5d.yaml:12: routers[0].servers[0].tls: tls is known to Linkerd, but not supported "
       "yet\n"
-      "conf/l5d.yaml:15: routers[0].client.loadBalancer.kind: no such kind: \"p2\"; did you mean "
+      "conf/l5d.yaml:15: routers[0].client.loadBalancer.kind: no such kind: \"p2\"; did you "
+      "mean "
       "p2c?\n"
       "conf/l5d.yaml:16: routers[0].client.failFast: must be true or false, is \"maybe\"\n");
 }

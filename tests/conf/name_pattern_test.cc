@@ -59,15 +59,15 @@ TEST(NamePatternTest, WrongPatterns) {
   for (const auto& [text, what] : std::initializer_list<std::pair<const char*, const char*>>{
            {"", "must begin with /, is \"\""},
            {"a/b", "must begin with /, is \"a/b\""},
-           {"/a//b", "an empty element in /a//b"},
+           {"/a//b", "an empty element: '//b'"},
            {"/a b", "end of input expected but 'b' found at '/a [b]'"},
            {"/a*", "end of input expected but '*' found at '/a[*]'"},
-           {"/a/ ", "an element of only spaces"},
-           {"/{x}\t", "an element of only spaces"},
-           {"/{x", "unbalanced braces in {x"},
-           {"/x}", "unbalanced braces in x}"},
-           {"/{x{y}}", "unbalanced braces in {x{y}}"},
-           {"/{}", "a capture without a name in {}"},
+           {"/a/ ", "not a part of a path: ' '"},
+           {"/{x}\t", "not a part of a path: '\t'"},
+           {"/{x", "unbalanced braces: '{x'"},
+           {"/x}", "unbalanced braces: 'x}'"},
+           {"/{x{y}}", "unbalanced braces: '{x{y}}'"},
+           {"/{}", "a capture without a name: '{}'"},
        }) {
     const auto pattern = NamePattern::Parse(text);
     ASSERT_FALSE(pattern.ok()) << text;
