@@ -120,6 +120,50 @@ struct MuxServerConfig {
   friend bool operator==(const MuxServerConfig&, const MuxServerConfig&) = default;
 };
 
+// TLS inside the handshake of mux: whether a session goes over to it. kRequired: or ends.
+enum class OpportunisticTls : uint8_t { kOff, kDesired, kRequired };
+
+// PEM files; a key is PKCS#1 or PKCS#8.
+struct CertificateConfig {
+  Located<std::string> cert_path, key_path;
+  std::vector<Located<std::string>> intermediate_certs_paths;
+  friend bool operator==(const CertificateConfig&, const CertificateConfig&) = default;
+};
+
+// "TLSv1.2", "TLSv1.3"; older ones only if they are named.
+using TlsProtocols = std::vector<std::string>;
+
+struct ServerTlsConfig {
+  std::vector<CertificateConfig> certificates;  // ours: more than one, chosen by SNI; never empty
+  bool require_client_auth = false;
+  Located<std::string> ca_cert_path;  // whose clients are known; empty: none is asked
+  TlsProtocols protocols{"TLSv1.2", "TLSv1.3"};
+  bool optional = false;                                    // ours: clear text on the same port too
+  OpportunisticTls opportunistic = OpportunisticTls::kOff;  // ours; else TLS from the first byte
+  Millis handshake_timeout{5'000};                          // ours
+  uint32_t max_handshakes = 1'000;  // ours: at the same time; more connections wait
+  friend bool operator==(const ServerTlsConfig&, const ServerTlsConfig&) = default;
+};
+
+struct ClientTlsConfig {
+  bool enabled = true;
+  bool disable_validation = false;
+  Located<std::string> common_name;  // with {captures} of the entry's prefix; filled in options.h
+  bool allow_common_name = false;    // ours: certificates without a SAN are known by their CN
+  std::vector<Located<std::string>> trust_certs;  // empty: the system's
+  std::optional<CertificateConfig> client_auth;
+  TlsProtocols protocols{"TLSv1.2", "TLSv1.3"};
+  OpportunisticTls opportunistic = OpportunisticTls::kOff;  // ours; else TLS from the first byte
+  friend bool operator==(const ClientTlsConfig&, const ClientTlsConfig&) = default;
+};
+
+// ours: who may send a dtab for one request, and what it may say.
+struct OverridesConfig {
+  std::optional<std::vector<std::string>> allow;      // patterns of identities; none: everybody
+  std::optional<std::vector<naming::Path>> prefixes;  // what entries may begin with; none: all
+  friend bool operator==(const OverridesConfig&, const OverridesConfig&) = default;
+};
+
 // What happens to the calls of a client that closed its sending side.
 enum class OnHalfClose : uint8_t { kServe, kCancel };
 
@@ -132,6 +176,8 @@ struct ServerConfig {
   std::optional<bool> thrift_framed;  // none: told from each connection's bytes; none on kMux
   MuxServerConfig mux;                // at its defaults on kThrift
   std::vector<Located<naming::Path>> announce;  // the names to be announced by: "/#/io.l5d.…/users"
+  std::optional<ServerTlsConfig> tls;
+  std::optional<std::vector<std::string>> allow;  // ours: patterns of identities; none: everybody
   std::optional<naming::Path> dest;   // ours: put between dstPrefix and the rest of a call's name
   uint32_t max_pipelined = 32;        // ours: calls of one connection at the same time
   uint32_t max_connections = 10'000;  // ours; of the whole process
@@ -215,6 +261,7 @@ struct ClientOptions {
   bool theader_zlib = false;  // ours: requests are compressed, where they have a THeader
   MuxClientConfig mux;
   bool strip_service_name = false;  // ours
+  std::optional<ClientTlsConfig> tls;
   friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
 };
 
@@ -246,6 +293,7 @@ struct ClientEntry {
   std::optional<bool> theader_zlib;
   std::optional<MuxClientConfig> mux;
   std::optional<bool> strip_service_name;
+  std::optional<ClientTlsConfig> tls;
   friend bool operator==(const ClientEntry&, const ClientEntry&) = default;
 };
 
@@ -287,6 +335,7 @@ struct RouterConfig {
   Millis deadline_tolerance{200};               // ours: so long past its deadline a call is served
   uint32_t max_hops = 16;                       // ours: routers that a call goes through
   std::vector<AnnouncerConfig> announcers;
+  OverridesConfig overrides;          // ours
   std::vector<ServerConfig> servers;  // never empty in a Config without problems
   ClientConfig client;
   ServiceConfig service;

@@ -1,11 +1,19 @@
 #include "conf/options.h"
 
+#include "naming/label_pattern.h"
+
 namespace trestle::conf {
 namespace {
 
 template <class T, class U>
 void Take(const std::optional<T>& from, U* to) {
   if (from) *to = *from;
+}
+
+ClientTlsConfig Filled(ClientTlsConfig tls, const naming::LabelPattern::Captures& captures) {
+  const auto pattern = naming::LabelPattern::Parse(tls.common_name.value, false);
+  if (pattern.ok()) tls.common_name.value = pattern->Fill(captures);
+  return tls;
 }
 
 }  // namespace
@@ -31,7 +39,9 @@ ClientOptions ResolveClient(const ClientConfig& config, const naming::Path& id) 
     Take(entry.theader_zlib, &options.theader_zlib);
     Take(entry.mux, &options.mux);
     Take(entry.strip_service_name, &options.strip_service_name);
+    if (entry.tls) options.tls = Filled(*entry.tls, entry.prefix.CapturesOf(id));
   }
+  if (options.tls && !options.tls->enabled) options.tls.reset();
   return options;
 }
 

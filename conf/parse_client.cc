@@ -153,8 +153,11 @@ void CheckSeqids(const Section& section, const ClientEntry& entry,
 
 // The keys that `client` has under io.l5d.global, and each of its configs under io.l5d.static.
 // `fallback`: as for CheckDialect.
-ClientEntry ReadEntry(Section* section, std::optional<ClientProtocol> fallback = std::nullopt) {
+ClientEntry ReadEntry(Section* section, NamePattern prefix,
+                      std::optional<ClientProtocol> fallback = std::nullopt) {
   ClientEntry entry;
+  entry.prefix = std::move(prefix);
+  entry.tls = ReadClientTls(section->Map("tls"), entry.prefix);
   entry.host_connection_pool = ReadPool(section->Map("hostConnectionPool"));
   entry.request_attempt_timeout = section->MaybeTime("requestAttemptTimeoutMs", 1);
   entry.load_balancer = ReadBalancer(section->Map("loadBalancer"));
@@ -172,7 +175,7 @@ ClientEntry ReadEntry(Section* section, std::optional<ClientProtocol> fallback =
   entry.mux = ReadMux(section->Map("mux"));
   entry.strip_service_name = section->MaybeFlag("stripServiceName");
   CheckSeqids(*section, entry, section->Take("verifySeqid"));
-  section->Done({{"tls"}, {"requestAuthorizers", "[]"}, {"forwardClientCert", "false"}});
+  section->Done({{"requestAuthorizers", "[]"}, {"forwardClientCert", "false"}});
   CheckDialect(section, entry, fallback);
   return entry;
 }
@@ -186,15 +189,14 @@ ClientConfig ReadClient(std::optional<Section> section, RouterProtocol protocol)
   const auto kind = section->Kind("kind", {"io.l5d.global", "io.l5d.static"}, {}, "io.l5d.global");
   if (!kind) return client;
   if (*kind == "io.l5d.global") {
-    client.entries.push_back(ReadEntry(&*section, client.protocol));
+    client.entries.push_back(ReadEntry(&*section, NamePattern(), client.protocol));
     return client;
   }
   section->Need("configs");
   for (const Item& item : section->List("configs")) {
     Section config(item, section->findings());
     NamePattern prefix = ReadPrefix(&config);
-    client.entries.push_back(ReadEntry(&config));
-    client.entries.back().prefix = std::move(prefix);
+    client.entries.push_back(ReadEntry(&config, std::move(prefix)));
   }
   section->Done();
   return client;

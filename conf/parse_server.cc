@@ -72,7 +72,13 @@ ServerConfig ReadServer(Section section, RouterProtocol protocol) {
   server.half_close_timeout = section.Time("halfCloseTimeoutMs", 0, server.half_close_timeout);
   server.socket_options = MaybeSocketOptions(&section).value_or(SocketOptions{});
   server.server_session = MaybeSessionBounds(&section, "serverSession").value_or(SessionBounds{});
-  section.Done({{"tls"}, {"timeoutMs"}});
+  server.tls = ReadServerTls(section.Map("tls"), protocol);
+  if (const auto allow = section.Take("allow")) {
+    server.allow = section.Words("allow");
+    const bool known = server.tls && server.tls->require_client_auth;
+    if (!known) section.Wrong(*allow, "needs tls.requireClientAuth: nobody else has an identity");
+  }
+  section.Done({{"timeoutMs"}});
   return server;
 }
 

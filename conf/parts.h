@@ -33,6 +33,14 @@ ServiceConfig ReadService(std::optional<Section> section);
 // parse_zookeeper.cc: zkAddrs, chroot, sessionTimeoutMs, readOnly and authInfo, wherever they stand
 ZkClusterConfig ReadZkCluster(Section* section);
 
+// parse_tls.cc
+std::optional<ServerTlsConfig> ReadServerTls(std::optional<Section> section,
+                                             RouterProtocol protocol);
+// `prefix`: of the entry; its captures may stand in commonName.
+std::optional<ClientTlsConfig> ReadClientTls(std::optional<Section> section,
+                                             const NamePattern& prefix);
+OverridesConfig ReadOverrides(std::optional<Section> section);
+
 // parse_shared.cc: what several parts have
 // A text that must be there; line 0: it is not, and that was told.
 Located<std::string> NeedText(Section* section, std::string_view name);

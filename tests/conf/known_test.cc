@@ -84,12 +84,8 @@ TEST(KnownTest, KeysNotYet) {
        NotYet("4: routers[0].originator", "originator: true")},
       {"interpreter", WithRouter("  interpreter: {kind: default, transformers: [a]}\n"),
        NotYet("4: routers[0].interpreter.transformers", "transformers")},
-      {"server", InServer("    tls: {certPath: a}\n"),
-       NotYet("5: routers[0].servers[0].tls", "tls")},
-      {"server", InServer("    tls: {}\n"), NotYet("5: routers[0].servers[0].tls", "tls")},
       {"server", InServer("    timeoutMs: 5\n"),
        NotYet("5: routers[0].servers[0].timeoutMs", "timeoutMs: 5")},
-      {"client", WithRouter("  client: {tls: {}}\n"), NotYet("4: routers[0].client.tls", "tls")},
       {"client", WithRouter("  client: {requestAuthorizers: [{kind: a}]}\n"),
        NotYet("4: routers[0].client.requestAuthorizers", "requestAuthorizers")},
       {"client", WithRouter("  client: {forwardClientCert: true}\n"),
@@ -100,9 +96,6 @@ TEST(KnownTest, KeysNotYet) {
        NotYet("4: routers[0].service.retries", "retries")},
       {"service", WithRouter("  service: {responseClassifier: {kind: a}}\n"),
        NotYet("4: routers[0].service.responseClassifier", "responseClassifier")},
-      {"static",
-       WithRouter("  client: {kind: io.l5d.static, configs: [{prefix: /, tls: {a: b}}]}\n"),
-       NotYet("4: routers[0].client.configs[0].tls", "tls")},
   };
   for (const Refused& row : rows) {
     EXPECT_THAT(ProblemsOf(row.text), ElementsAre(row.problem)) << row.section;

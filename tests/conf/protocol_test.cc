@@ -148,7 +148,7 @@ TEST(ProtocolTest, LinkerdsOwnKeysMeanTheSameOrAreRefused) {
     EXPECT_THAT(
         ProblemsOf(Of(protocol, "tls: {certPath: a}", "  originator: true\n")),
         ElementsAre(
-            "f:3: routers[0].servers[0].tls: tls is known to Linkerd, but not supported yet",
+            "f:3: routers[0].servers[0].tls.keyPath: is missing",
             "f:4: routers[0].originator: originator: true is known to Linkerd, but not supported "
             "yet"));
   }
