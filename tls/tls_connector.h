@@ -1,0 +1,39 @@
+// TlsConnector: a Connector whose transports speak TLS: it connects by another Connector, shakes
+// hands, and verifies whom it talks to.
+//
+// With TLS 1.3 a server may refuse our certificate, or the lack of one, only after the handshake is
+// done for us: the connection breaks at the first read then, and its why() has the reason.
+//
+// Lifetime: outlives its Attempts. Threading: its loop's. Errors: as Connector's. A handshake that
+// fails is kUnavailable, with the reason for people; what the inner connector says is handed on.
+#pragma once
+
+#include <memory>
+
+#include "net/connector.h"
+#include "tls/context.h"
+#include "tls/sessions.h"
+
+namespace trestle::tls {
+
+class TlsConnector final : public net::Connector {
+ public:
+  // `sessions` may be null; it outlives the connections.
+  TlsConnector(net::EventLoop* loop, std::unique_ptr<net::Connector> inner,
+               std::shared_ptr<const ClientContext> context, ClientSessions* sessions)
+      : loop_(loop), inner_(std::move(inner)), context_(std::move(context)), sessions_(sessions) {}
+
+  // `timeout` is for all of it.
+  std::unique_ptr<Attempt> Connect(const net::Address& to, base::Duration timeout,
+                                   Done done) override;
+  // For connections from now on.
+  void SetContext(std::shared_ptr<const ClientContext> context) { context_ = std::move(context); }
+
+ private:
+  net::EventLoop* loop_;
+  std::unique_ptr<net::Connector> inner_;
+  std::shared_ptr<const ClientContext> context_;
+  ClientSessions* sessions_;
+};
+
+}  // namespace trestle::tls
