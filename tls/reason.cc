@@ -1,5 +1,6 @@
 #include "tls/reason.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tls/openssl.h"
@@ -45,7 +46,10 @@ bool LooksLikeTls(std::string_view first) {
   return type >= 0x14 && type <= 0x17 && (first.size() < 2 || first[1] == 0x03);
 }
 
-std::string ShowHex(std::string_view bytes) {
+std::string ShowBytes(std::string_view bytes) {
+  const bool text =
+      std::all_of(bytes.begin(), bytes.end(), [](char c) { return c >= ' ' && c < 127; });
+  if (text) return '"' + std::string(bytes) + '"';
   std::string out = "0x";
   for (const char c : bytes) {
     char two[3];
@@ -103,7 +107,7 @@ std::string WhyUnverified(x509_store_ctx_st* store, std::string_view asked) {
 
 std::string WhyBroken(std::string_view first, bool done) {
   if (!done && !first.empty() && !LooksLikeTls(first)) {
-    return "the peer does not speak TLS (it sent " + ShowHex(first) + ")";
+    return "the peer does not speak TLS (it sent " + ShowBytes(first) + ")";
   }
   const unsigned long error = ERR_peek_last_error();
   const int reason = ERR_GET_REASON(error);

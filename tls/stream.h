@@ -14,10 +14,11 @@ namespace trestle::tls {
 
 class TlsTransport;
 
-constexpr size_t kRecord = 16 * 1024;       // plaintext of one record
-constexpr size_t kStaged = 4 * kRecord;     // plaintext that is encrypted before it is written
-constexpr size_t kOverhead = 2 * 1024;      // more than four records need beside it
-constexpr size_t kUnknownReader = 1 << 17;  // ciphertext for a peer that reads nothing
+constexpr size_t kRecord = 16 * 1024;    // plaintext of one record
+constexpr size_t kStaged = 4 * kRecord;  // plaintext that is encrypted before it is written
+constexpr size_t kOverhead = 2 * 1024;   // more than the records of kStaged need besides
+// Ciphertext that waits for a peer that reads nothing.
+constexpr size_t kMostPending = 2 * kStaged;
 
 struct Scratch {
   char in[kStaged + kOverhead];

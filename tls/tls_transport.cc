@@ -1,6 +1,5 @@
 #include "tls/tls_transport.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -103,6 +102,10 @@ void TlsTransport::OnOpen() {
   const bool verified = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0 &&
                         SSL_get_verify_result(ssl_) == X509_V_OK;
   if (certificate && verified) peer_.identity = Identity(certificate);
+  // OpenSSL tells of no session that replaces one that was resumed, before TLS 1.3.
+  if (place_ && resumed() && SSL_version(ssl_) < TLS1_3_VERSION) {
+    ClientSessions::OnNew(ssl_, SSL_get_session(ssl_));
+  }
   if (shut_) SayEnd();
   TellSoon();
 }
@@ -215,132 +218,6 @@ void TlsTransport::OnTurnEnd() {
   if (state_ != State::kFailed) return;
   if (watch_ == Watch::kHangup) return events_->OnHangup();
   if (want_write_) events_->OnWritable();
-}
-
-// --- reading ---
-
-net::IoResult TlsTransport::Read(char* to, size_t room) {
-  drained_ = std::exchange(buffered_only_, false);
-  if (handshaking()) return {Kind::kAgain};
-  if (!open()) return {Kind::kBroken, 0, error_};
-  more_ = false;
-  size_t n = 0;
-  while (n < room && open() && !ended_) {
-    wanted_ = room - n;
-    size_t got = 0;
-    ERR_clear_error();
-    const int r = SSL_read_ex(ssl_, to + n, room - n, &got);
-    n += got;
-    if (r == 1) continue;
-    const int e = SSL_get_error(ssl_, r);
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) break;
-    if (e == SSL_ERROR_ZERO_RETURN) {
-      ended_ = true;
-    } else {
-      FailFrom(r);
-    }
-  }
-  KeepUnread();
-  if (open())
-    more_ = n > 0 && (ended_ || (n == room && (SSL_pending(ssl_) > 0 || !unread_.empty())));
-  if (more_) loop_->AtTurnEnd(this);
-  Flush();
-  if (n > 0) return {Kind::kBytes, n};
-  if (ended_) return {Kind::kEnd};
-  if (!open()) return {Kind::kBroken, 0, error_};
-  return {Kind::kAgain};
-}
-
-bool TlsTransport::end_ahead() const { return ended_ || inner_->end_ahead(); }
-
-bool TlsTransport::Readable() {
-  if (state_ == State::kClosed) return false;
-  if (more_ || ended_ || state_ == State::kFailed) return true;
-  if (handshaking() || (unread_.empty() && !inner_->Readable())) return false;
-  drained_ = false;
-  wanted_ = 1;
-  char one;
-  size_t got = 0;
-  ERR_clear_error();
-  const int r = SSL_peek_ex(ssl_, &one, 1, &got);
-  const int e = SSL_get_error(ssl_, r);
-  KeepUnread();
-  if (r == 1) {
-    more_ = true;
-  } else if (e == SSL_ERROR_ZERO_RETURN) {
-    ended_ = true;
-  } else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
-    FailFrom(r);
-  }
-  Flush();
-  const bool here = more_ || ended_ || !open();
-  if (here) TellSoon();
-  return here;
-}
-
-// --- writing ---
-
-net::IoResult TlsTransport::Write(const struct iovec* from, int count) {
-  if (handshaking()) return {Kind::kAgain};
-  if (!open()) return {Kind::kBroken, 0, error_};
-  if (shut_) return {Kind::kBroken, 0, EPIPE};
-  size_t total = 0;
-  for (int i = 0; i < count; i++) total += from[i].iov_len;
-  size_t taken = TakeGone();
-  while (!blocked_ && write_error_ == 0 && taken + owed_ < total) {
-    size_t n = 1;
-    while (n > 0 && owed_ < kStaged && taken + owed_ < total) {
-      n = Encrypt(from, count, taken + owed_);
-    }
-    Flush();
-    taken += TakeGone();
-    if (n == 0) break;
-  }
-  if (taken > 0) return {Kind::kBytes, taken};
-  if (!open()) return {Kind::kBroken, 0, error_};
-  if (write_error_ != 0) return {Kind::kBroken, 0, write_error_};
-  return {Kind::kAgain};
-}
-
-// Makes one record, as large as the bytes from `at` on allow. They are copied together only where
-// they are in pieces.
-size_t TlsTransport::Encrypt(const struct iovec* from, int count, size_t at) {
-  int i = 0;
-  while (i < count && at >= from[i].iov_len) at -= from[i++].iov_len;
-  const char* bytes = static_cast<const char*>(from[i].iov_base) + at;
-  size_t size = std::min(from[i].iov_len - at, kRecord);
-  if (size < kRecord && i + 1 < count) {
-    char* to = Scratch::Get()->gather;
-    std::memcpy(to, bytes, size);
-    for (i++; i < count && size < kRecord; i++) {
-      const size_t n = std::min(from[i].iov_len, kRecord - size);
-      if (n > 0) std::memcpy(to + size, from[i].iov_base, n);
-      size += n;
-    }
-    bytes = to;
-  }
-  size_t written = 0;
-  ERR_clear_error();
-  const int r = SSL_write_ex(ssl_, bytes, size, &written);
-  if (r == 1) {
-    records_[record_count_++] = {staged_, static_cast<uint32_t>(written)};
-    owed_ += written;
-    return written;
-  }
-  const int e = SSL_get_error(ssl_, r);
-  if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) FailFrom(r);
-  return 0;
-}
-
-// The plaintext of the records that the inner transport took since the last time.
-size_t TlsTransport::TakeGone() {
-  size_t plain = 0;
-  uint8_t gone = 0;
-  while (gone < record_count_ && records_[gone].end <= sent_) plain += records_[gone++].plain;
-  std::move(records_.begin() + gone, records_.begin() + record_count_, records_.begin());
-  record_count_ = static_cast<uint8_t>(record_count_ - gone);
-  owed_ -= plain;
-  return plain;
 }
 
 // --- ends ---

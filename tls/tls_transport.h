@@ -138,7 +138,7 @@ class TlsTransport final : public net::Transport,
   std::array<Record, 6> records_{};
   uint8_t record_count_ = 0;
   uint8_t first_count_ = 0;
-  std::array<unsigned char, 6> first_{};  // the first bytes that came
+  std::array<unsigned char, 5> first_{};  // the first bytes that came
   size_t owed_ = 0;                       // the plaintext in them
   size_t wanted_ = 0;                     // room of the reader
   std::string why_;

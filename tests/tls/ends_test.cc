@@ -1,0 +1,240 @@
+// How streams end, and what peers do that we never would.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tests/tls/pair_fixture.h"
+#include "tests/tls/raw_peer.h"
+
+namespace trestle::tls {
+namespace {
+
+class EndsTest : public PairTest {
+ protected:
+  // Our server or client, and bare OpenSSL at the other end; `change` may change its context.
+  template <class Change>
+  void OpenRaw(bool raw_is_server, Change change) {
+    auto [near, far] = MemoryTransport::Pair(&loop_);
+    raw_ = std::make_unique<RawPeer>(raw_is_server, std::move(far));
+    change(raw_->context.get());
+    raw_->Begin(raw_is_server);
+    End* ours = raw_is_server ? &client_ : &server_;
+    ours->inner = near.get();
+    auto tls = raw_is_server ? TlsTransport::Client(&loop_, std::move(near), Load(client_options_),
+                                                    &sessions_)
+                             : TlsTransport::Server(&loop_, std::move(near), Load(server_options_));
+    ours->tls = tls.get();
+    Own(ours, std::move(tls));
+    Converse(raw_.get(), &loop_);
+  }
+  void OpenRaw(bool raw_is_server) {
+    OpenRaw(raw_is_server, [](SSL_CTX*) {});
+    ASSERT_TRUE((raw_is_server ? client_ : server_).tls->open());
+  }
+
+  std::unique_ptr<RawPeer> raw_;
+};
+
+TEST_F(EndsTest, AHalfCloseLeavesTheOtherWayOpen) {
+  for (const char* version : {"TLSv1.2", "TLSv1.3"}) {
+    Forget();
+    client_options_.protocols = {version};
+    OpenWell();
+    client_.Write("the last");
+    client_.connection->CloseAfterWrites();
+    Settle(&loop_);
+    EXPECT_EQ(server_.owner.got, "the last");
+    EXPECT_EQ(server_.owner.ends, 1);
+    EXPECT_EQ(server_.owner.gone, 0);
+    EXPECT_EQ(client_.owner.closed, 0) << "it waits for the server's end";
+    server_.Write("answer");  // a closing Connection drops it, but it is written
+    server_.connection->CloseAfterWrites();
+    Settle(&loop_);
+    EXPECT_EQ(server_.owner.closed, 1);
+    EXPECT_EQ(client_.owner.closed, 1);
+    EXPECT_EQ(client_.owner.gone, 0);
+    End2();
+  }
+}
+
+TEST_F(EndsTest, AfterCloseNotifyRawPeersStillRead) {
+  OpenRaw(false);
+  raw_->Write("q");
+  SSL_shutdown(raw_->ssl);
+  raw_->Give();
+  Settle(&loop_);
+  EXPECT_EQ(server_.owner.got, "q");
+  EXPECT_EQ(server_.owner.ends, 1);
+  server_.Write("answer");
+  Settle(&loop_);
+  EXPECT_EQ(raw_->Read(), "answer");
+}
+
+TEST_F(EndsTest, AnEndBehindBytesIsKnownWithThem) {
+  OpenRaw(false);
+  bool ahead = false;
+  server_.owner.on_bytes = [&](base::Buffer*) { ahead = server_.connection->end_ahead(); };
+  SSL_write(raw_->ssl, "q", 1);
+  SSL_shutdown(raw_->ssl);
+  raw_->Give();
+  Settle(&loop_);
+  EXPECT_TRUE(ahead);
+  EXPECT_EQ(server_.owner.ends, 1);
+}
+
+TEST_F(EndsTest, AnEndWithoutCloseNotifyIsATruncation) {
+  for (const auto version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    OpenRaw(false, [&](SSL_CTX* c) { SSL_CTX_set_max_proto_version(c, version); });
+    raw_->Write("half of it");
+    raw_->end->ShutdownWrite();
+    Settle(&loop_);
+    EXPECT_EQ(server_.owner.got, "half of it");
+    EXPECT_EQ(server_.owner.ends, 0);
+    EXPECT_EQ(server_.owner.gone, 1);
+    EXPECT_NE(server_.owner.why.message().find("reset"), std::string::npos);
+    server_.Drop();
+  }
+}
+
+TEST_F(EndsTest, ATruncationHasAText) {
+  OpenRaw(false);
+  server_.tls->Attach(nullptr);
+  raw_->end->ShutdownWrite();
+  char some[10];
+  const net::IoResult r = server_.tls->Read(some, sizeof some);
+  EXPECT_EQ(r.kind, Kind::kBroken);
+  EXPECT_EQ(r.error, ECONNRESET);
+  EXPECT_EQ(server_.tls->why(), "the peer closed it without close_notify: it was cut off");
+  struct iovec one {
+    some, 1
+  };
+  EXPECT_EQ(server_.tls->Write(&one, 1).kind, Kind::kBroken);
+}
+
+TEST_F(EndsTest, AResetBreaksIt) {
+  OpenWell();
+  server_.connection->Close(true);
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.gone, 1);
+  EXPECT_EQ(client_.owner.ends, 0);
+}
+
+TEST_F(EndsTest, AResetIsNoticedWhilePaused) {
+  OpenWell();
+  client_.connection->PauseReading();
+  server_.connection->Close(true);
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.gone, 1);
+}
+
+TEST_F(EndsTest, AnEndIsNoticedAheadWhilePaused) {
+  OpenWell();
+  client_.connection->PauseReading();
+  server_.Write("unread");
+  server_.connection->CloseAfterWrites();
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.ahead, 1);
+  EXPECT_EQ(client_.owner.ends, 0);
+  client_.connection->ResumeReading();
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.got, "unread");
+  EXPECT_EQ(client_.owner.ends, 1);
+}
+
+TEST_F(EndsTest, WhatCameBeforeAFailedWriteIsReadWhereItIsOfUse) {
+  OpenWell();
+  client_.owner.reads_rest = true;
+  client_.inner->break_writes();
+  server_.Write("early");
+  loop_.Poll();  // sent, and not told yet
+  client_.owner.got = "";
+  client_.Write("the rest");
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.gone, 1);
+  EXPECT_EQ(client_.owner.got, "early");
+}
+
+TEST_F(EndsTest, ADamagedRecordBreaksItAndBothAreTold) {
+  OpenRaw(false);
+  SSL_write(raw_->ssl, "hello", 5);
+  std::string sealed = raw_->Sealed();
+  sealed[8] = static_cast<char>(sealed[8] ^ 1);
+  raw_->end->Send(sealed);
+  Settle(&loop_);
+  EXPECT_EQ(server_.owner.got, "");
+  EXPECT_EQ(server_.owner.gone, 1);
+  EXPECT_NE(server_.owner.why.message().find("Protocol error"), std::string::npos);
+  raw_->Take();
+  char c;
+  ERR_clear_error();
+  EXPECT_LE(SSL_read(raw_->ssl, &c, 1), 0);
+  EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_SSLV3_ALERT_BAD_RECORD_MAC);
+}
+
+TEST_F(EndsTest, RenegotiationIsRefused) {
+  OpenRaw(false, [](SSL_CTX* c) { SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION); });
+  ASSERT_TRUE(server_.tls->open());
+  ASSERT_EQ(SSL_renegotiate(raw_->ssl), 1);
+  ERR_clear_error();
+  SSL_do_handshake(raw_->ssl);
+  raw_->Give();
+  Settle(&loop_);
+  raw_->Take();
+  ERR_clear_error();
+  EXPECT_NE(SSL_do_handshake(raw_->ssl), 1);
+  EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
+}
+
+TEST_F(EndsTest, KeysAreUpdatedWhenThePeerAsks) {
+  OpenRaw(false);
+  for (int i = 0; i < 5; i++) {
+    ASSERT_EQ(SSL_key_update(raw_->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    raw_->Write("after update");
+    Settle(&loop_);
+    EXPECT_EQ(server_.owner.got, "after update");
+    server_.owner.got = "";
+    server_.Write("under new keys");
+    Settle(&loop_);
+    EXPECT_EQ(raw_->Read(), "under new keys");
+  }
+}
+
+TEST_F(EndsTest, GarbageInsteadOfTlsIsShown) {
+  for (const bool server : {true, false}) {
+    Begin();
+    End& ours = server ? server_ : client_;
+    End& other = server ? client_ : server_;
+    MemoryTransport* far = other.inner;
+    far->TakeAll();
+    ours.inner->TakeAll();
+    far->Send(std::string("\x80\x01\x00\x01\x00\x00\x00\x04ping", 12));
+    ours.tls->Attach(nullptr);
+    Settle(&loop_);
+    EXPECT_EQ(ours.tls->why(), "the peer does not speak TLS (it sent 0x8001000100)");
+    EXPECT_FALSE(ours.tls->open());
+    End2();
+  }
+}
+
+TEST_F(EndsTest, GarbageThatIsTextIsShownAsText) {
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  auto tls = TlsTransport::Server(&loop_, std::move(near), Load(server_options_));
+  far->Send("GET / HTTP/1.1\r\n\r\n");
+  Settle(&loop_);
+  EXPECT_EQ(tls->why(), "the peer does not speak TLS (it sent \"GET /\")");
+}
+
+TEST_F(EndsTest, AClientThatLeavesInMidHandshakeIsTold) {
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  auto tls = TlsTransport::Server(&loop_, std::move(near), Load(server_options_));
+  far->Send(std::string("\x16\x03\x01", 3));
+  far->Close(false);
+  Settle(&loop_);
+  EXPECT_EQ(tls->why(), "the peer closed the connection in the middle of the handshake");
+}
+
+}  // namespace
+}  // namespace trestle::tls
