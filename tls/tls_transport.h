@@ -104,6 +104,7 @@ class TlsTransport final : public net::Transport,
   static constexpr long kNothingNow = -1, kBroke = -2;
   long ReadInner(char* to, size_t room);
   void KeepUnread();
+  bool Drained() const;
   void Stage(const char* bytes, size_t size);
   void Flush();
   static int OnVerify(int ok, x509_store_ctx_st* store);

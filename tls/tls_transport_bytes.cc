@@ -26,7 +26,8 @@ net::IoResult TlsTransport::Read(char* to, size_t room) {
     ERR_clear_error();
     const int r = SSL_read_ex(ssl_, to + n, room - n, &got);
     n += got;
-    if (r == 1) continue;
+    if (r == 1 && !Drained()) continue;
+    if (r == 1) break;
     const int e = SSL_get_error(ssl_, r);
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) break;
     if (e == SSL_ERROR_ZERO_RETURN) {
@@ -44,6 +45,13 @@ net::IoResult TlsTransport::Read(char* to, size_t room) {
   if (ended_) return {Kind::kEnd};
   if (!open()) return {Kind::kBroken, 0, error_};
   return {Kind::kAgain};
+}
+
+// Nothing is left to read, so that asking OpenSSL once more would be for nothing.
+bool TlsTransport::Drained() const {
+  const Scratch* scratch = Scratch::Get();
+  return drained_ && scratch->in_at == scratch->in_size && unread_.empty() &&
+         SSL_pending(ssl_) == 0;
 }
 
 bool TlsTransport::end_ahead() const { return ended_ || inner_->end_ahead(); }

@@ -16,8 +16,8 @@ class EndsTest : public PairTest {
  protected:
   // Our server or client, and bare OpenSSL at the other end; `change` may change its context.
   template <class Change>
-  void OpenRaw(bool raw_is_server, Change change) {
-    auto [near, far] = MemoryTransport::Pair(&loop_);
+  void OpenRaw(bool raw_is_server, Change change, size_t capacity = 1 << 20) {
+    auto [near, far] = MemoryTransport::Pair(&loop_, capacity);
     raw_ = std::make_unique<RawPeer>(raw_is_server, std::move(far));
     change(raw_->context.get());
     raw_->Begin(raw_is_server);
@@ -186,6 +186,40 @@ TEST_F(EndsTest, RenegotiationIsRefused) {
   ERR_clear_error();
   EXPECT_NE(SSL_do_handshake(raw_->ssl), 1);
   EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
+}
+
+TEST_F(EndsTest, AServersRenegotiationIsRefusedToo) {
+  OpenRaw(true, [](SSL_CTX* c) { SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION); });
+  SSL_renegotiate(raw_->ssl);
+  SSL_do_handshake(raw_->ssl);  // asks for one
+  raw_->Give();
+  Settle(&loop_);
+  raw_->Take();
+  ERR_clear_error();
+  char c;
+  EXPECT_LE(SSL_read(raw_->ssl, &c, 1), 0);
+  EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
+}
+
+// Each of its questions gets a refusal, and it reads none of them.
+TEST_F(EndsTest, WhatWaitsForAPeerThatOnlyAsksIsBounded) {
+  OpenRaw(
+      true, [](SSL_CTX* c) { SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION); }, 5000);
+  ASSERT_TRUE(client_.tls->open()) << client_.tls->why();
+  client_.tls->Attach(nullptr);
+  int asked = 0;
+  char some[10];
+  while (client_.tls->open() && asked < 20'000) {
+    SSL_renegotiate(raw_->ssl);
+    SSL_do_handshake(raw_->ssl);
+    raw_->Give();
+    asked++;
+    client_.tls->Read(some, sizeof some);
+  }
+  EXPECT_GT(asked, 1000);
+  EXPECT_LT(asked, 20'000);
+  EXPECT_EQ(client_.tls->why(),
+            "the peer reads nothing, and goes on asking for what TLS must answer");
 }
 
 TEST_F(EndsTest, KeysAreUpdatedWhenThePeerAsks) {
