@@ -49,13 +49,23 @@ backend::Options Clients::OptionsOf(const conf::ClientOptions& says) const {
   return options;
 }
 
+bool Clients::SameWay(const conf::ClientOptions& says, ClientEntry* entry) const {
+  const uint64_t tls_id = config_.tls ? config_.tls->IdOf(says.tls) : 0;
+  const bool same =
+      entry->sockets == says.socket_options && entry->tls == says.tls && entry->tls_id == tls_id;
+  entry->sockets = says.socket_options;
+  entry->tls = says.tls;
+  entry->tls_id = tls_id;
+  return same;
+}
+
 std::unique_ptr<ClientEntry> Clients::Make(const Bound::Leaf& leaf) {
   const conf::ClientOptions says = conf::ResolveClient(config_.router->client, leaf.id);
   auto entry = std::make_unique<ClientEntry>();
   entry->id = leaf.id;
   entry->options = OptionsOf(says);
   entry->wants_headers = WantsHeaders(entry->options);
-  entry->sockets = says.socket_options;
+  SameWay(says, entry.get());
   entry->scope = scope_->Labelled("client", ScopeName(leaf.shown));
   entry->metrics = std::make_unique<call::CallMetrics>(entry->scope);
   entry->client = std::make_unique<backend::Client>(loop_, leaf.shown, entry->options,
@@ -96,13 +106,12 @@ void Clients::Reconfigure(RouterPart config) {
   for (auto& [shown, entry] : clients_) {
     const conf::ClientOptions says = conf::ResolveClient(config_.router->client, entry->id);
     const backend::Options options = OptionsOf(says);
-    const bool same_sockets = says.socket_options == entry->sockets;
-    if (options == entry->options && same_sockets) continue;
+    const bool same_way = SameWay(says, entry.get());
+    if (options == entry->options && same_way) continue;
     entry->options = options;
     entry->wants_headers = WantsHeaders(options);
-    entry->sockets = says.socket_options;
     // Without another connector the connections may stay.
-    entry->client->Reconfigure(options, same_sockets ? nullptr : connect_(says));
+    entry->client->Reconfigure(options, same_way ? nullptr : connect_(says));
   }
   while (clients_.size() > bounds().clients && EvictOldest()) {
   }

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -32,6 +33,8 @@ struct ClientEntry {
   backend::Options options;
   bool wants_headers = false;  // what came beside a call may go on to it
   conf::SocketOptions sockets;
+  std::optional<conf::ClientTlsConfig> tls;
+  uint64_t tls_id = 0;  // of the files behind it
   std::unique_ptr<backend::Client> client;
   base::Scope* scope = nullptr;
   std::unique_ptr<call::CallMetrics> metrics;
@@ -65,6 +68,8 @@ class Clients {
  private:
   const conf::BindingCacheConfig& bounds() const { return config_.router->binding_cache; }
   backend::Options OptionsOf(const conf::ClientOptions& says) const;
+  // What its connections are opened with is the same as before; else it is taken over.
+  bool SameWay(const conf::ClientOptions& says, ClientEntry* entry) const;
   std::unique_ptr<ClientEntry> Make(const Bound::Leaf& leaf);
   // Drops the one that nobody uses for longest; false when all are in use.
   bool EvictOldest();

@@ -108,7 +108,7 @@ std::string Listeners::Apply(const Plan& plan, Setup* setup) {
     port->place = entry.place;
     Limit(port);
     router.servers.push_back({port->server, &router.config->servers[entry.place],
-                              port->listener->address(), port->admission});
+                              port->listener->address(), port->admission, nullptr});
     ports_.push_back(entry.port);
   }
   return told;

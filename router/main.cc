@@ -128,19 +128,26 @@ void RaiseDescriptorLimit() {
 struct Loaded {
   std::shared_ptr<const conf::Config> config;
   std::shared_ptr<const Namers> namers;
+  std::shared_ptr<const TlsContexts> tls;
   std::vector<conf::Problem> problems;  // in the order of their lines; any: not to be used
   std::vector<conf::Problem> warnings;
 
   std::shared_ptr<const naming::NamerSet> set() const { return SetOf(namers); }
 };
 
-base::Result<Loaded> Load(const Ground& ground, const std::string& file, const Namers* before) {
-  auto text = ReadConfig(file, before != nullptr);
+// What is wrong is told with this.
+std::string Shown(const std::string& file) { return file == "-" ? "standard input" : file; }
+
+// `namers` and `tls`: what runs; null at the start.
+base::Result<Loaded> Load(const Ground& ground, const std::string& file, const Namers* namers,
+                          const TlsContexts* tls) {
+  auto text = ReadConfig(file, namers != nullptr);
   if (!text.ok()) return text.status();
-  const std::string shown = file == "-" ? "standard input" : file;
+  const std::string shown = Shown(file);
   conf::Parsed parsed = conf::Parse(*text, shown);
   Loaded loaded;
-  loaded.namers = BuildNamers(ground, parsed.config, shown, before, &parsed.problems);
+  loaded.namers = BuildNamers(ground, parsed.config, shown, namers, &parsed.problems);
+  loaded.tls = TlsContexts::Load(parsed.config, shown, *ground.tls, tls, &parsed.problems);
   conf::SortByLine(&parsed.problems);
   loaded.config = std::make_shared<const conf::Config>(std::move(parsed.config));
   loaded.problems = std::move(parsed.problems);
@@ -162,13 +169,13 @@ void Reload(const Ground& ground, const std::string& file, Process* process,
     process->CountFailedReload();
   };
   if (file == "-") return refuse({"standard input cannot be read again"});
-  auto loaded = Load(ground, file, namers->get());
+  auto loaded = Load(ground, file, namers->get(), process->tls().get());
   if (!loaded.ok()) return refuse({loaded.status().message()});
   std::vector<std::string> errors;
   for (const conf::Problem& problem : loaded->problems) errors.push_back(problem.Show());
   if (!errors.empty()) return refuse(errors);
   for (const conf::Problem& warning : loaded->warnings) LOG(WARNING) << warning.Show();
-  for (const base::Status& status : process->Reload(loaded->config, loaded->set())) {
+  for (const base::Status& status : process->Reload(loaded->config, loaded->set(), loaded->tls)) {
     errors.push_back(status.message());
   }
   if (!errors.empty()) return refuse(errors);
@@ -183,7 +190,8 @@ int Serve(const Ground& ground, const std::string& file, Loaded loaded) {
   // What a burst of large frames took goes back to the system after it.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   RaiseDescriptorLimit();
-  Process process(loop, ground.metrics, loaded.config, loaded.set(), TRESTLE_VERSION);
+  Process process(loop, ground.metrics, loaded.config, loaded.set(),
+                  {ground.tls, loaded.tls, Shown(file)}, TRESTLE_VERSION);
   std::shared_ptr<const Namers> namers = std::move(loaded.namers);
   net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
     if (signal != SIGHUP) return process.Drain();
@@ -201,8 +209,9 @@ int Run(const CommandLine& line) {
   base::SystemClock clock;
   net::EventLoop loop(&clock);
   base::Metrics metrics;
-  const Ground ground{&loop, &metrics, metrics.NewTable()};
-  auto loaded = Load(ground, line.config, nullptr);
+  TlsState tls(&clock);
+  const Ground ground{&loop, &metrics, metrics.NewTable(), &tls};
+  auto loaded = Load(ground, line.config, nullptr, nullptr);
   if (!loaded.ok()) {
     std::cerr << loaded.status().message() << "\n";
     return kBadConfig;

@@ -15,6 +15,7 @@
 #include "conf/problem.h"
 #include "naming/namer.h"
 #include "net/event_loop.h"
+#include "router/tls_contexts.h"
 
 namespace trestle::router {
 
@@ -23,6 +24,7 @@ struct Ground {
   net::EventLoop* loop;  // the control loop
   base::Metrics* metrics;
   base::MetricsTable* namers;  // where namers count, on the control loop
+  TlsState* tls;
 };
 
 struct Namers;

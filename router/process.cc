@@ -23,7 +23,7 @@ Names::BaseDtabs BaseDtabs(const Setup& setup) {
 }  // namespace
 
 Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Namers namers,
-                 std::string version)
+                 Tls tls, std::string version)
     : loop_(loop),
       config_(config),
       started_(std::move(config)),
@@ -34,6 +34,10 @@ Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Na
       failed_reloads_(table_->root()->Child("config")->counter("failed_reloads")),
       last_reload_ok_(table_->root()->Child("config")->gauge("last_reload_ok")),
       setup_(MakeSetup(config_)),
+      tls_(std::move(tls)),
+      tls_reloads_(table_->root()->Child("tls")->counter("reloads")),
+      failed_tls_reloads_(table_->root()->Child("tls")->counter("failed_reloads")),
+      tls_watch_(loop, table_->root()->Child("tls"), [this] { OnTlsFiles(); }),
       names_(loop, std::move(namers), BaseDtabs(setup_), table_->root()->Child("names")),
       derivations_(loop),
       listeners_(loop, [this](uint32_t server, int descriptor,
@@ -69,6 +73,8 @@ std::vector<base::Status> Process::Start() {
   if (!errors.empty()) return errors;
   for (const Setup::Router& r : setup_.routers) routers_[r.config->label.value] = r.id;
   listeners_.Apply(*plan, &setup_);
+  SetTls(tls_.contexts, &setup_);
+  if (setup_.tls) tls_watch_.Watch(setup_.tls);
   StartWorkers();
   listeners_.Start();
   LOG(INFO) << ReadyLine();
@@ -76,7 +82,8 @@ std::vector<base::Status> Process::Start() {
   return {};
 }
 
-std::vector<base::Status> Process::Reload(Config config, Namers namers) {
+std::vector<base::Status> Process::Reload(Config config, Namers namers,
+                                          std::shared_ptr<const TlsContexts> tls) {
   loop_->AssertInLoop();
   std::vector<base::Status> errors;
   Setup setup = MakeSetup(config);
@@ -90,6 +97,8 @@ std::vector<base::Status> Process::Reload(Config config, Namers namers) {
     if (!routers_.contains(label)) leaving_[id] = workers_.size();
   }
   const std::string told = listeners_.Apply(*plan, &setup);
+  SetTls(std::move(tls), &setup);
+  if (setup.tls) tls_watch_.Watch(setup.tls);
   names_.Reconfigure(std::move(namers), BaseDtabs(setup));
   config_ = std::move(config);
   setup_ = std::move(setup);
@@ -101,6 +110,34 @@ std::vector<base::Status> Process::Reload(Config config, Namers namers) {
   last_reload_ok_->Set(1);
   LOG(INFO) << "reloaded the configuration" << (told.empty() ? "" : ": ") << told;
   return {};
+}
+
+void Process::SetTls(std::shared_ptr<const TlsContexts> tls, Setup* setup) {
+  setup->tls = std::move(tls);
+  for (Setup::Router& router : setup->routers) {
+    for (Setup::Server& server : router.servers) {
+      const auto& says = server.config->tls;
+      server.tls = says ? setup->tls->Of(*says) : nullptr;
+    }
+  }
+}
+
+// Something happened to files of certificates: all of the new ones, or none.
+void Process::OnTlsFiles() {
+  std::vector<conf::Problem> problems;
+  auto fresh = TlsContexts::Load(*config_, tls_.file, *tls_.state, setup_.tls.get(), &problems);
+  for (const conf::Problem& problem : problems) LOG(ERROR) << problem.Show();
+  if (!problems.empty()) {
+    LOG(ERROR) << "certificates were not read again; those in use stay";
+    return failed_tls_reloads_->Add();
+  }
+  if (fresh->Same(*setup_.tls)) return;
+  SetTls(std::move(fresh), &setup_);
+  tls_watch_.Watch(setup_.tls);
+  auto shared = std::make_shared<const Setup>(setup_);
+  for (auto& worker : workers_) worker->Apply(shared);
+  tls_reloads_->Add();
+  LOG(INFO) << "certificates were read again, for connections from now on";
 }
 
 void Process::CountFailedReload() {
@@ -164,8 +201,9 @@ void Process::StartWorkers() {
   uint32_t count = config_->workers.value_or(std::max(1u, std::thread::hardware_concurrency()));
   auto seed = static_cast<uint64_t>(loop_->clock()->Wall().time_since_epoch().count());
   for (uint32_t i = 0; i < count; i++) {
-    workers_.push_back(std::make_unique<Worker>(Share{i, count, &probes_}, &names_,
-                                                metrics_->NewTable(), loop_->clock(), seed));
+    workers_.push_back(std::make_unique<Worker>(
+        Share{i, count, &probes_, tls_.state ? &tls_.state->sessions : nullptr}, &names_,
+        metrics_->NewTable(), loop_->clock(), seed));
     workers_.back()->on_room = [this](uint32_t server) {
       loop_->Post([this, server] {
         if (!draining_) listeners_.OnRoom(server);

@@ -20,6 +20,7 @@
 #include "router/derivation.h"
 #include "router/listeners.h"
 #include "router/names.h"
+#include "router/tls_watch.h"
 #include "router/worker.h"
 
 namespace trestle::router {
@@ -30,8 +31,15 @@ class Process {
   // What is bound with them keeps the namers alive.
   using Namers = std::shared_ptr<const naming::NamerSet>;
 
+  // What the configuration's certificates are, and what reads them again.
+  struct Tls {
+    TlsState* state = nullptr;                    // outlives it
+    std::shared_ptr<const TlsContexts> contexts;  // of the configuration; null: it names none
+    std::string file;                             // the configuration's, for errors
+  };
+
   // `loop` and `metrics` outlive it.
-  Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Namers namers,
+  Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Namers namers, Tls tls,
           std::string version);
   ~Process();
 
@@ -39,7 +47,8 @@ class Process {
   std::vector<base::Status> Start();
   // Goes over to another configuration, as far as that can be done without a new process; what
   // cannot is logged. With errors, nothing is changed. Not while draining.
-  std::vector<base::Status> Reload(Config config, Namers namers);
+  std::vector<base::Status> Reload(Config config, Namers namers,
+                                   std::shared_ptr<const TlsContexts> tls = nullptr);
   // For the metrics: there was something wrong in what should have been loaded.
   void CountFailedReload();
   // What is announced is taken away first, and others have a moment to hear of it. Then there are
@@ -47,6 +56,8 @@ class Process {
   // the end. A second call stops it at once.
   void Drain();
   bool draining() const { return draining_; }
+  // Those in use; null: there are none.
+  const std::shared_ptr<const TlsContexts>& tls() const { return setup_.tls; }
   // Where the servers listen, in the order of the configuration.
   std::vector<net::Address> addresses() const { return listeners_.addresses(); }
   // Connections that were cut at the end of the grace.
@@ -57,6 +68,9 @@ class Process {
   void Delegate(const admin::DelegateRequest& request, admin::DelegateAnswer answer);
   std::optional<std::string> NamerState(const std::string& prefix) const;
   void StartWorkers();
+  // Gives the servers of `setup` their certificates.
+  static void SetTls(std::shared_ptr<const TlsContexts> tls, Setup* setup);
+  void OnTlsFiles();
   Setup MakeSetup(const Config& config);
   void OnAccepted(uint32_t server, int descriptor, const net::Address& peer);
   void OnRouterGone(uint32_t router);
@@ -76,6 +90,9 @@ class Process {
   std::map<std::string, uint32_t> routers_;  // ids by label
   std::map<uint32_t, size_t> leaving_;       // routers by id: the workers that have them still
   Setup setup_;
+  Tls tls_;
+  base::Counter *tls_reloads_, *failed_tls_reloads_;
+  TlsWatch tls_watch_;
   Names names_;
   Derivations derivations_;
   Listeners listeners_;

@@ -14,6 +14,7 @@
 #include "backend/probe_table.h"
 #include "conf/config.h"
 #include "net/address.h"
+#include "router/tls_contexts.h"
 
 namespace trestle::router {
 
@@ -21,6 +22,7 @@ namespace trestle::router {
 struct RouterPart {
   std::shared_ptr<const conf::Config> whole;
   const conf::RouterConfig* router = nullptr;
+  std::shared_ptr<const TlsContexts> tls = nullptr;  // null: nothing of it has TLS
 };
 
 // Which of the workers one is: bounds of the configuration are divided among them; and what they
@@ -28,6 +30,7 @@ struct RouterPart {
 struct Share {
   uint32_t index = 0, workers = 1;
   backend::ProbeTable* probes = nullptr;
+  tls::ClientSessions* sessions = nullptr;
 };
 
 // How many connections a server has, and may have. From any thread.
@@ -52,6 +55,7 @@ struct Setup {
     const conf::ServerConfig* config = nullptr;
     net::Address address;  // where it listens; names the metrics
     std::shared_ptr<Admission> admission;
+    std::shared_ptr<const tls::ServerContext> tls;  // null: clear text
   };
   struct Router {
     uint32_t id = 0;
@@ -60,6 +64,7 @@ struct Setup {
   };
   std::shared_ptr<const conf::Config> config;  // what the pointers point into
   std::vector<Router> routers;
+  std::shared_ptr<const TlsContexts> tls;
 };
 
 }  // namespace trestle::router

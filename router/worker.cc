@@ -11,6 +11,7 @@
 
 #include "net/connector.h"
 #include "router/options.h"
+#include "tls/tls_connector.h"
 
 namespace trestle::router {
 namespace {
@@ -34,6 +35,7 @@ Worker::~Worker() { Stop(); }
 
 void Worker::TakeOver(const Setup& setup) {
   loop_.AssertInLoop();
+  tls_ = setup.tls;
   std::set<uint32_t> wanted;
   wanted_.clear();
   for (const Setup::Router& router : setup.routers) {
@@ -53,15 +55,42 @@ void Worker::TakeOver(const Setup& setup) {
 }
 
 void Worker::MakeRouter(const Setup& setup, const Setup::Router& router) {
-  const RouterPart part{setup.config, router.config};
+  const RouterPart part{setup.config, router.config, setup.tls};
   std::unique_ptr<Router>& known = routers_[router.id];
   if (known) return known->Reconfigure(part);
   known = std::make_unique<Router>(
       &loop_, part, router.id, names_, share_,
-      [this](const conf::ClientOptions& options) {
-        return std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options));
-      },
-      &random_, table_->root()->Labelled("rt", router.config->label.value));
+      [this](const conf::ClientOptions& options) { return MakeConnector(options); }, &random_,
+      table_->root()->Labelled("rt", router.config->label.value));
+}
+
+std::unique_ptr<net::Connector> Worker::MakeConnector(const conf::ClientOptions& options) {
+  auto tcp = std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options));
+  if (!options.tls) return tcp;
+  return std::make_unique<tls::TlsConnector>(&loop_, std::move(tcp), tls_->Of(*options.tls),
+                                             share_.sessions);
+}
+
+// Those that shake hands go on by what held when they came.
+void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* served) {
+  if (!server.tls) {
+    if (served->tls) served->tls->GiveUp();
+    return served->tls.reset();
+  }
+  if (!served->tls) {
+    server::Server* to = served->server.get();
+    served->tls = std::make_unique<Handshakes>(
+        &loop_, scope->Child("tls"),
+        [to](std::unique_ptr<net::Transport> transport, base::Buffer unread) {
+          to->Accept(std::move(transport), std::move(unread));
+        },
+        [to] { to->on_closed(); });
+  }
+  const conf::ServerTlsConfig& says = *server.config->tls;
+  using Mode = tls::Accepting::Mode;
+  served->tls->Set({server.tls, says.optional ? Mode::kOptional : Mode::kTls,
+                    says.handshake_timeout,
+                    ShareOf(says.max_handshakes, share_.index, share_.workers)});
 }
 
 void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
@@ -70,14 +99,15 @@ void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
   server::Options options =
       ToServerOptions(*setup.config, *router.config, *server.config, share_.index, share_.workers);
   served.sockets = ToSocketOptions(server.config->socket_options);
-  if (served.server) {
-    if (options == served.server->options()) return;
-    return served.server->Reconfigure(std::move(options));
-  }
   base::Scope* scope =
       table_->root()
           ->Labelled("rt", router.config->label.value)
           ->Labelled("server", server.address.Ip() + "/" + std::to_string(server.address.port()));
+  if (served.server) {
+    SetTls(server, scope, &served);
+    if (options == served.server->options()) return;
+    return served.server->Reconfigure(std::move(options));
+  }
   served.router = router.id;
   served.admission = server.admission;
   served.server = std::make_unique<server::Server>(&loop_, std::move(options),
@@ -86,11 +116,13 @@ void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
     connections_.fetch_sub(1, std::memory_order_relaxed);
     if (admission->Leave() && on_room) on_room(id);
   };
+  SetTls(server, scope, &served);
 }
 
 void Worker::Retire(uint32_t server) {
   auto node = servers_.extract(server);
   server::Server* leaving = node.mapped().server.get();
+  if (node.mapped().tls) node.mapped().tls->GiveUp();
   leaving_.insert(std::move(node));
   leaving->Drain([this, server] { OnRetired(server); });
 }
@@ -168,8 +200,10 @@ void Worker::Accept(uint32_t server, int descriptor, const net::Address& peer) {
       return;
     }
     most_connections_ = std::max(most_connections_, connections());
-    served->second.server->Accept(
-        std::make_unique<net::TcpTransport>(&loop_, descriptor, peer, served->second.sockets));
+    auto transport =
+        std::make_unique<net::TcpTransport>(&loop_, descriptor, peer, served->second.sockets);
+    if (served->second.tls) return served->second.tls->Begin(std::move(transport));
+    served->second.server->Accept(std::move(transport));
   });
 }
 

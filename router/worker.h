@@ -19,6 +19,7 @@
 #include "net/address.h"
 #include "net/event_loop.h"
 #include "net/tcp_transport.h"
+#include "router/handshakes.h"
 #include "router/names.h"
 #include "router/router.h"
 #include "router/setup.h"
@@ -55,10 +56,13 @@ class Worker {
     std::unique_ptr<server::Server> server;
     net::SocketOptions sockets;
     std::shared_ptr<Admission> admission;
+    std::unique_ptr<Handshakes> tls;  // null: clear text
   };
   void TakeOver(const Setup& setup);
   void MakeRouter(const Setup& setup, const Setup::Router& router);
   void MakeServer(const Setup& setup, const Setup::Router& router, const Setup::Server& server);
+  void SetTls(const Setup::Server& server, base::Scope* scope, Served* served);
+  std::unique_ptr<net::Connector> MakeConnector(const conf::ClientOptions& options);
   void Retire(uint32_t server);
   void OnRetired(uint32_t server);
   void DropRouters();
@@ -73,10 +77,11 @@ class Worker {
   // The worker's thread only, by id.
   std::map<uint32_t, std::unique_ptr<Router>> routers_;
   std::map<uint32_t, Served> servers_;
-  std::map<uint32_t, Served> leaving_;  // servers that drain
-  std::set<uint32_t> wanted_;           // routers of the setup
-  std::function<void()> drained_;       // for the last of leaving_
-  bool over_ = false;                   // its servers are gone
+  std::shared_ptr<const TlsContexts> tls_;  // of the setup
+  std::map<uint32_t, Served> leaving_;      // servers that drain
+  std::set<uint32_t> wanted_;               // routers of the setup
+  std::function<void()> drained_;           // for the last of leaving_
+  bool over_ = false;                       // its servers are gone
   std::atomic<uint32_t> connections_{0};
   uint32_t most_connections_ = 0;  // since the last Tidy; the worker's thread only
   net::Timer tidy_;

@@ -67,7 +67,7 @@ Server::~Server() {
   for (Session* s : sessions_) delete s;
 }
 
-void Server::Accept(std::unique_ptr<net::Transport> transport) {
+void Server::Accept(std::unique_ptr<net::Transport> transport, base::Buffer unread) {
   loop_->AssertInLoop();
   if (draining_) {
     transport->Close(false);
@@ -77,9 +77,9 @@ void Server::Accept(std::unique_ptr<net::Transport> transport) {
   metrics_.connects->Add();
   metrics_.connections->Add(1);
   if (options_.port == Options::Port::kThriftMux) {
-    return Insert(std::make_unique<Greeting>(this, std::move(transport)), {});
+    return Insert(std::make_unique<Greeting>(this, std::move(transport)), std::move(unread));
   }
-  Open(std::move(transport), {}, options_.port == Options::Port::kMux);
+  Open(std::move(transport), std::move(unread), options_.port == Options::Port::kMux);
 }
 
 void Server::Open(std::unique_ptr<net::Transport> transport, base::Buffer unread, bool mux) {

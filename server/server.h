@@ -50,8 +50,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Takes a fresh connection.
-  void Accept(std::unique_ptr<net::Transport> transport);
+  // Takes a fresh connection, with what was read of it already.
+  void Accept(std::unique_ptr<net::Transport> transport, base::Buffer unread = {});
   // Goes on with a connection whose first bytes told what it speaks.
   void Open(std::unique_ptr<net::Transport> transport, base::Buffer unread, bool mux);
   // New options: those of a connection's dialect and bounds of its messages hold for connections

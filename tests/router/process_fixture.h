@@ -44,7 +44,7 @@ class ProcessTest : public ::testing::Test {
     std::promise<base::Status> started;
     control_ = std::thread([this, &started] {
       Process process(&loop_, &metrics_, std::make_shared<conf::Config>(config_),
-                      std::make_shared<naming::NamerSet>(set_), "test");
+                      std::make_shared<naming::NamerSet>(set_), Process::Tls{}, "test");
       auto errors = process.Start();
       const bool ok = errors.empty();
       if (ok) port_ = process.addresses().at(0).port();

@@ -1,0 +1,44 @@
+// TlsWatch: tells when files of certificates and keys may have changed, and shows how long
+// certificates hold still: tls/certificate/PATH/days_left, with a warning from 14 days before.
+//
+// Lifetime: the process's. Threading: the control loop. Errors: a folder that cannot be watched is
+// told in the log; SIGHUP reads its files all the same.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "net/event_loop.h"
+#include "net/file_watch.h"
+#include "router/tls_contexts.h"
+
+namespace trestle::router {
+
+class TlsWatch {
+ public:
+  // Many changes of one moment are told once, after it.
+  TlsWatch(net::EventLoop* loop, base::Scope* scope, std::function<void()> changed);
+  ~TlsWatch();
+  TlsWatch(const TlsWatch&) = delete;
+  TlsWatch& operator=(const TlsWatch&) = delete;
+
+  // From now on these are watched.
+  void Watch(std::shared_ptr<const TlsContexts> contexts);
+
+ private:
+  void ShowExpiries();
+
+  net::EventLoop* loop_;
+  base::Scope* scope_;
+  std::shared_ptr<const TlsContexts> contexts_;
+  std::unique_ptr<net::FileWatch> files_;  // made with the first file
+  std::map<std::string, std::unique_ptr<net::FileWatch::Handle>> folders_;
+  net::Timer settle_, show_;
+  std::map<std::string, base::Gauge*> days_;
+};
+
+}  // namespace trestle::router
