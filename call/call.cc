@@ -12,7 +12,8 @@
 namespace trestle::call {
 namespace {
 
-constexpr uint32_t kLength = 4;  // bytes of a frame's length
+constexpr uint32_t kLength = 4;        // bytes of a frame's length
+constexpr size_t kMostIdentity = 256;  // bytes of it in a text
 
 // A failure's text is one line of UTF-8 of bounded length, whatever a peer put into it.
 std::string OneLine(std::string_view text) {
@@ -100,7 +101,9 @@ void Call::SetFailure(Step at, const base::Status& status) {
   failure = std::string("trestle: ") + StepName(at);
   if (logical) failure += ": " + *logical;
   if (concrete) failure += ": " + *concrete;
-  failure = OneLine(failure + ": " + status.message());
+  failure += ": " + status.message();
+  if (identity) failure += " (call of " + identity->substr(0, kMostIdentity) + ")";
+  failure = OneLine(failure);
 }
 
 void Call::ClearContext(bool keep_dest) {
@@ -145,7 +148,7 @@ void Call::Reset() {
   deadline.reset();
   hops = 0;
   dest.clear();
-  default_dest = logical = concrete = nullptr;
+  default_dest = identity = logical = concrete = nullptr;
   reply.Clear();
   reply_header_bytes.Clear();
   reply_is_error = timed_by_caller = false;

@@ -123,6 +123,8 @@ class Call {
   }
   std::string dest;  // what is left of the name behind the concrete one: "/extra"; may be empty
   const std::string* default_dest = nullptr;  // the server's `dest`; outlives the call
+  // Its client's, by a certificate that was verified; outlives the call. Null: not known.
+  const std::string* identity = nullptr;
   base::TimePoint start{};
 
   // --- the names, once known; they outlive the call ---

@@ -1,5 +1,6 @@
 #include "router/handshakes.h"
 
+#include <fnmatch.h>
 #include <glog/logging.h>
 
 #include <utility>
@@ -22,6 +23,7 @@ Handshakes::Handshakes(net::EventLoop* loop, base::Scope* scope, Ready ready,
       failed_(std::move(failed)),
       handshakes_(scope->counter("handshakes")),
       failures_(scope->counter("failures")),
+      refused_(scope->counter("refused")),
       clear_(scope->counter("clear_text")),
       pending_(scope->gauge("pending")) {}
 
@@ -49,23 +51,42 @@ void Handshakes::OnDone(std::list<Running>::iterator at,
   loop_->DeleteLater(std::move(at->accepting));
   running_.erase(at);
   pending_->Add(-1);
-  if (result.ok()) {
+  if (!result.ok()) {
+    failures_->Add();
+    Failed(result.status().message());
+  } else if (const std::string why = Refusal(*result); !why.empty()) {
+    refused_->Add();
+    result->transport->Close(false);
+    loop_->DeleteLater(std::move(result->transport));
+    Failed(why);
+  } else {
     (result->tls ? handshakes_ : clear_)->Add();
     ready_(std::move(result->transport), std::move(result->unread));
-  } else {
-    failures_->Add();
-    const base::TimePoint now = loop_->Now();
-    if (now >= tell_at_) {
-      LOG(WARNING) << result.status().message()
-                   << (untold_ > 0 ? " (and " + std::to_string(untold_) + " more before)" : "");
-      tell_at_ = now + kTellAgain;
-      untold_ = 0;
-    } else {
-      ++untold_;
-    }
-    failed_();
   }
   Next();
+}
+
+std::string Handshakes::Refusal(const tls::Accepting::Accepted& accepted) const {
+  if (!options_.allow) return "";
+  const net::Peer& peer = accepted.transport->peer();
+  if (peer.identity.empty()) return peer.address.Show() + ": who has no identity is not allowed";
+  for (const std::string& pattern : *options_.allow) {
+    if (fnmatch(pattern.c_str(), peer.identity.c_str(), 0) == 0) return "";
+  }
+  return peer.address.Show() + ": " + peer.identity + " is not allowed";
+}
+
+void Handshakes::Failed(const std::string& why) {
+  const base::TimePoint now = loop_->Now();
+  if (now >= tell_at_) {
+    LOG(WARNING) << why
+                 << (untold_ > 0 ? " (and " + std::to_string(untold_) + " more before)" : "");
+    tell_at_ = now + kTellAgain;
+    untold_ = 0;
+  } else {
+    ++untold_;
+  }
+  failed_();
 }
 
 void Handshakes::Next() {

@@ -10,6 +10,9 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "base/buffer.h"
 #include "base/metrics.h"
@@ -26,6 +29,8 @@ class Handshakes {
     tls::Accepting::Mode mode = tls::Accepting::Mode::kTls;
     base::Duration timeout{};
     uint32_t most = 1;  // at the same time
+    // Patterns of identities, "*" being any text; none: everybody may.
+    std::optional<std::vector<std::string>> allow;
   };
   // `ready` takes a connection that can be used; `failed` hears of one that ended here.
   using Ready = std::function<void(std::unique_ptr<net::Transport>, base::Buffer unread)>;
@@ -43,6 +48,9 @@ class Handshakes {
  private:
   struct Running;
   void Start(std::unique_ptr<net::Transport> transport);
+  // Why the client may not; empty: it may.
+  std::string Refusal(const tls::Accepting::Accepted& accepted) const;
+  void Failed(const std::string& why);
   void OnDone(std::list<Running>::iterator at, base::Result<tls::Accepting::Accepted> result);
   void Next();
 
@@ -52,7 +60,7 @@ class Handshakes {
   Options options_;
   std::list<Running> running_;
   std::deque<std::unique_ptr<net::Transport>> waiting_;
-  base::Counter *handshakes_, *failures_, *clear_;
+  base::Counter *handshakes_, *failures_, *refused_, *clear_;
   base::Gauge* pending_;
   base::TimePoint tell_at_{};
   uint64_t untold_ = 0;

@@ -88,9 +88,9 @@ void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* ser
   }
   const conf::ServerTlsConfig& says = *server.config->tls;
   using Mode = tls::Accepting::Mode;
-  served->tls->Set({server.tls, says.optional ? Mode::kOptional : Mode::kTls,
-                    says.handshake_timeout,
-                    ShareOf(says.max_handshakes, share_.index, share_.workers)});
+  served->tls->Set(
+      {server.tls, says.optional ? Mode::kOptional : Mode::kTls, says.handshake_timeout,
+       ShareOf(says.max_handshakes, share_.index, share_.workers), server.config->allow});
 }
 
 void Worker::MakeServer(const Setup& setup, const Setup::Router& router,

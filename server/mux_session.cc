@@ -219,6 +219,7 @@ void MuxSession::OnDispatch(mux::Frame* frame, bool joined) {
   // On a mux port the destination is the call's name.
   if (options().clear_context) call->ClearContext(options().port == Options::Port::kMux);
   if (!options().dest.empty()) call->default_dest = &options().dest;
+  if (!connection_.peer().identity.empty()) call->identity = &connection_.peer().identity;
   call::Call* c = call.get();
   calls_.Put(tag, {std::move(call), old});
   server_->mux().tags->Add(1);

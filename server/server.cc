@@ -236,7 +236,8 @@ void Server::CountBadBytes(const net::Peer& peer, const std::string& why) {
     return;
   }
   LOG(WARNING) << metrics_.scope->flat() << ": closed the connection of " << peer.address.Show()
-               << ": " << why << (unlogged_ ? " (and " + std::to_string(unlogged_) + " more)" : "");
+               << (peer.identity.empty() ? "" : " (" + peer.identity + ")") << ": " << why
+               << (unlogged_ ? " (and " + std::to_string(unlogged_) + " more)" : "");
   last_logged_ = now;
   unlogged_ = 0;
 }

@@ -136,6 +136,7 @@ void ThriftSession::Begin(std::unique_ptr<call::Call> call) {
   c->sink = this;
   if (o.clear_context) c->ClearContext(false);
   if (!o.dest.empty()) c->default_dest = &o.dest;
+  if (!connection_.peer().identity.empty()) c->identity = &connection_.peer().identity;
   calls_.PushBack(std::move(call));
   if (c->streamed) {
     body_rest_ = c->request_body.rest;

@@ -28,12 +28,14 @@ class TowardsClients(RouterTest):
             {**one_router({**pair("a"), "requireClientAuth": True, "caCertPath": pem("ca.pem")}),
              "label": "known"},
             {**one_router({**pair("a"), "optional": True}), "label": "both"},
+            {**one_router({**pair("a"), "requireClientAuth": True, "caCertPath": pem("ca.pem")},
+                          allow=["spiffe://*", "*.nobody.example"]), "label": "allowed"},
             {**one_router({**pair("a"), "protocols": ["TLSv1.2"]}), "label": "old"}])
         router.write("users", cls.one.port)
         return router
 
     def ports(self):
-        return dict(zip(("plain", "known", "both", "old"), self.router.ports))
+        return dict(zip(("plain", "known", "both", "allowed", "old"), self.router.ports))
 
     def asks(self, client):
         with client:
@@ -80,6 +82,22 @@ class TowardsClients(RouterTest):
 
             until(refused, f"the log tells: {reason}")
         self.assertEqual(self.asks(TlsClient(port, good)), "one")
+
+    def test_only_those_who_are_allowed_may_call(self):
+        port = self.ports()["allowed"]
+        self.assertEqual(self.asks(TlsClient(port, client_context(cert="client_uri"))), "one")
+
+        def refused():
+            self.assertNotEqual(handshake(port, client_context(cert="client_dns")), "")
+            return "is not allowed" in self.router.log()
+
+        until(refused, "the log names who was refused")
+
+    def test_who_called_stands_in_the_error(self):
+        with TlsClient(self.ports()["known"], client_context(cert="client_uri")) as client:
+            self.assertIn("(call of spiffe://", client.text("nobody:get"))
+        with TlsClient(self.ports()["known"], client_context(cert="client_dns")) as client:
+            self.assertNotIn("spiffe://", client.text("nobody:get"))
 
     def test_a_plain_client_on_a_tls_port_is_refused_with_a_reason(self):
         with Client(self.ports()["plain"]) as client:
