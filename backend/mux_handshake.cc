@@ -34,13 +34,15 @@ base::Buffer Whole(mux::Frame* frame, base::Buffer* in) {
 }  // namespace
 
 MuxHandshake::MuxHandshake(net::EventLoop* loop, std::unique_ptr<net::Transport> transport,
-                           Purpose purpose, uint32_t fragment, base::Duration timeout, Owner* owner)
+                           Purpose purpose, const Wish& wish, base::Duration timeout, Owner* owner)
     : Exchange(loop, std::move(transport), timeout),
       purpose_(purpose),
-      fragment_(fragment),
+      wish_(wish),
       time_(timeout),
       owner_(owner),
-      frames_(kMaxAnswerBytes) {}
+      frames_(kMaxAnswerBytes) {
+  if (peer().secure) wish_.tls = mux::TlsLevel::kOff;
+}
 
 void MuxHandshake::Start() {
   Begin(mux::ShowMessage(Type::kOldRerr, mux::kControlTag, mux::kProbe));
@@ -75,10 +77,15 @@ void MuxHandshake::OnFirst(mux::Frame* frame, base::Buffer* in) {
   }
   if (answers && frame->body.Whole() == mux::kProbe) {
     asked_ = true;
-    const std::string framer = mux::ShowFramer(fragment_);
+    const std::string framer = mux::ShowFramer(wish_.fragment);
+    const std::string_view tls = mux::TlsLevelName(wish_.tls);
     std::string init;
-    mux::EncodeInit({mux::kVersion, {{mux::kFramerKey, framer}, {mux::kTlsKey, "off"}}}, &init);
+    mux::EncodeInit({mux::kVersion, {{mux::kFramerKey, framer}, {mux::kTlsKey, tls}}}, &init);
     return Say(mux::ShowMessage(Type::kTinit, mux::kControlTag, init));
+  }
+  if (wish_.tls == mux::TlsLevel::kRequired) {
+    return Refuse(base::Code::kUnavailable,
+                  "TLS is required, and it knows no handshake to agree on that");
   }
   // What it asks is the session's to answer.
   Agree(IsAsked(frame->type) ? Whole(frame, in) : std::move(*in), {});
@@ -99,13 +106,19 @@ void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
   if (init.version != mux::kVersion) {
     return Refuse(base::Code::kMalformed, "its version is " + std::to_string(init.version));
   }
-  auto tls = base::Find(init.headers, mux::kTlsKey);
-  if (tls && *tls == "required") return Refuse(base::Code::kUnavailable, "it requires TLS");
+  const mux::TlsLevel theirs = mux::TlsLevelOf(init);
+  const mux::TlsChoice tls =
+      peer().secure ? mux::TlsChoice::kClear : mux::ChooseTls(wish_.tls, theirs);
+  if (tls == mux::TlsChoice::kRefuse) {
+    return Refuse(base::Code::kUnavailable, theirs == mux::TlsLevel::kOff
+                                                ? "TLS is required, and it wants none"
+                                                : "it requires TLS, which is off here");
+  }
   const uint32_t framer = mux::FramerOf(init).value_or(UINT32_MAX);
   if (framer < mux::kLeastFragment) {
     return Refuse(base::Code::kMalformed, "its mux-framer is " + std::to_string(framer));
   }
-  Agree(std::move(*in), {true, framer});
+  Agree(std::move(*in), {true, framer, tls == mux::TlsChoice::kTls});
 }
 
 void MuxHandshake::OnBroken() {

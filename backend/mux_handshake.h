@@ -24,7 +24,8 @@ class MuxHandshake final : private Exchange {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // Either of them, once. `unread`: what came behind the last answer; it is the session's.
+    // Either of them, once. `unread`: what came behind the last answer; it is the session's, or
+    // that of TLS, which begins now if `terms` says so.
     virtual void OnAgreed(std::unique_ptr<net::Transport> transport, base::Buffer unread,
                           const MuxTerms& terms) = 0;
     // The connection is closed. kTimeout: it was silent.
@@ -32,9 +33,13 @@ class MuxHandshake final : private Exchange {
   };
   enum class Purpose : uint8_t { kSession, kProbe };
 
-  // `fragment`: the largest body that is wanted from the peer in one frame.
+  // What is wanted from the peer.
+  struct Wish {
+    uint32_t fragment = INT32_MAX;            // the largest body in one frame
+    mux::TlsLevel tls = mux::TlsLevel::kOff;  // of no account where the stream is in TLS already
+  };
   MuxHandshake(net::EventLoop* loop, std::unique_ptr<net::Transport> transport, Purpose purpose,
-               uint32_t fragment, base::Duration timeout, Owner* owner);
+               const Wish& wish, base::Duration timeout, Owner* owner);
   void Start();
 
  private:
@@ -48,7 +53,7 @@ class MuxHandshake final : private Exchange {
   const char* awaited() const { return asked_ ? "Rinit" : "the probe's answer"; }
 
   Purpose purpose_;
-  uint32_t fragment_;
+  Wish wish_;
   base::Duration time_;
   Owner* owner_;
   bool asked_ = false;  // Tinit is out

@@ -27,7 +27,7 @@ void MuxProbe::OnConnected(base::Result<std::unique_ptr<net::Transport>> result)
   if (!result.ok()) return owner_->OnProbed(Outcome::kNotReached, result.status());
   MuxHandshake::Owner* self = this;
   handshake_ = std::make_unique<MuxHandshake>(
-      loop_, std::move(*result), MuxHandshake::Purpose::kProbe, options_.mux_fragment, kTime, self);
+      loop_, std::move(*result), MuxHandshake::Purpose::kProbe, MuxHandshake::Wish{}, kTime, self);
   handshake_->Start();
 }
 

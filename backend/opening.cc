@@ -36,10 +36,18 @@ void Opening::OnConnected(base::Result<std::unique_ptr<net::Transport>> result) 
   connected_ = true;
   if (what_.wire == Wire::kMux) {
     MuxHandshake::Owner* self = this;
+    const MuxHandshake::Wish wish{options_.mux_fragment, options_.mux_tls};
     mux_ =
         std::make_unique<MuxHandshake>(loop_, std::move(*result), MuxHandshake::Purpose::kSession,
-                                       options_.mux_fragment, options_.connect_timeout, self);
+                                       wish, options_.connect_timeout, self);
     return mux_->Start();
+  }
+  if (options_.mux_tls == mux::TlsLevel::kRequired) {
+    (*result)->Close(false);
+    loop_->DeleteLater(std::move(*result));
+    return owner_->OnOpened(
+        this, base::Status(base::Code::kUnavailable,
+                           "tls.opportunistic is required, and " + to_.Show() + " speaks no mux"));
   }
   if (!what_.ask) return owner_->OnOpened(this, Opened{std::move(*result), {}, {}});
   Handshake::Owner* self = this;
@@ -65,7 +73,24 @@ void Opening::OnAgreed(std::unique_ptr<net::Transport> transport, base::Buffer u
                        const MuxTerms& terms) {
   if (!owner_) return loop_->DeleteLater(std::move(transport));
   loop_->DeleteLater(std::move(mux_));
-  owner_->OnOpened(this, Opened{std::move(transport), std::move(unread), terms});
+  if (!terms.tls) {
+    return owner_->OnOpened(this, Opened{std::move(transport), std::move(unread), terms});
+  }
+  attempt_ =
+      connector_->Secure(std::move(transport), std::move(unread), options_.connect_timeout,
+                         [this, terms](base::Result<std::unique_ptr<net::Transport>> secured) {
+                           loop_->DeleteLater(std::move(attempt_));
+                           OnSecured(std::move(secured), terms);
+                         });
+  if (attempt_) return;
+  owner_->OnOpened(this, base::Status(base::Code::kInternal, "TLS was agreed on, and is unknown"));
+}
+
+void Opening::OnSecured(base::Result<std::unique_ptr<net::Transport>> result,
+                        const MuxTerms& terms) {
+  if (!owner_) return;
+  if (!result.ok()) return owner_->OnOpened(this, result.status());
+  owner_->OnOpened(this, Opened{std::move(*result), {}, terms});
 }
 
 void Opening::OnNoMux(const base::Status& why) {

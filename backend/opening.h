@@ -1,7 +1,7 @@
 // Opening: a connection on its way: it connects and agrees on what is spoken: for mux, the
-// handshake of a session; where the endpoint is to be asked, the upgrade to TTwitter. A backend
-// that hangs up at being asked for that, or says nothing, is connected to once more and spoken to
-// plainly.
+// handshake of a session, and TLS where both want that; where the endpoint is to be asked, the
+// upgrade to TTwitter. A backend that hangs up at being asked for that, or says nothing, is
+// connected to once more and spoken to plainly.
 //
 // Lifetime: of its Pool; destroying it gives up. Threading: its worker's loop. Errors: told to its
 // owner, once.
@@ -60,6 +60,7 @@ class Opening final : private Handshake::Owner, private MuxHandshake::Owner {
   void OnAnswer(Answer answer, std::unique_ptr<net::Transport> transport) override;
   void OnAgreed(std::unique_ptr<net::Transport> transport, base::Buffer unread,
                 const MuxTerms& terms) override;
+  void OnSecured(base::Result<std::unique_ptr<net::Transport>> result, const MuxTerms& terms);
   void OnNoMux(const base::Status& why) override;
 
   net::EventLoop* loop_;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "mux/message.h"
 #include "thrift/dialect.h"
 
 namespace trestle::backend {
@@ -74,6 +75,9 @@ struct Options {
   ProbeTable* probes = nullptr;       // kAuto: shared with other workers; null: by oneself
   bool theader_zlib = false;          // kTHeader: requests are deflated
   uint32_t mux_fragment = INT32_MAX;  // the largest piece of a reply that is wanted from a peer
+  // Whether connections go over to TLS in the handshake of mux, by what their Connector secures
+  // them with. kRequired: nothing but mux is spoken, and with none that does not.
+  mux::TlsLevel mux_tls = mux::TlsLevel::kOff;
   base::Duration ping_interval = std::chrono::seconds(5);  // of a mux session; 0: none
   base::Duration ping_timeout = std::chrono::seconds(4);
   bool strip_service_name = false;        // "userService:addUser" is sent as "addUser"

@@ -130,6 +130,12 @@ void CheckDialect(Section* section, const ClientEntry& entry,
     }
     if (entry.thrift_framed == false) Exclude(section, "thriftFramed", "false", shown);
   }
+  const bool agreed = entry.tls && entry.tls->opportunistic != OpportunisticTls::kOff;
+  if (agreed && (protocol == ClientProtocol::kThrift || protocol == ClientProtocol::kTHeader)) {
+    section->Wrong(*section->Take("tls"),
+                   "opportunistic is agreed upon in the handshake of mux, and protocol is " +
+                       std::string(kProtocols[static_cast<size_t>(*protocol)]));
+  }
   const bool may_have_theader =
       entry.protocol == ClientProtocol::kTHeader || entry.protocol == ClientProtocol::kAuto;
   if (entry.theader_zlib == true && !may_have_theader) {

@@ -77,6 +77,11 @@ ServerConfig ReadServer(Section section, RouterProtocol protocol) {
     server.allow = section.Words("allow");
     const bool known = server.tls && server.tls->require_client_auth;
     if (!known) section.Wrong(*allow, "needs tls.requireClientAuth: nobody else has an identity");
+    if (known && server.tls->opportunistic == OpportunisticTls::kDesired) {
+      section.Wrong(*allow,
+                    "needs tls.opportunistic: required: who stays in clear text has no "
+                    "identity");
+    }
   }
   section.Done({{"timeoutMs"}});
   return server;

@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t kMaxInitBytes = 64 * 1024;
 constexpr size_t kMaxInitHeaders = 100;
+constexpr std::string_view kLevels[] = {"off", "desired", "required"};
 
 // `n:4` and n bytes.
 bool LongPiece(Reader* reader, std::string_view* value) {
@@ -60,6 +61,25 @@ std::optional<uint32_t> FramerOf(const Init& init) {
     return bytes;
   }
   return std::nullopt;
+}
+
+std::string_view TlsLevelName(TlsLevel level) { return kLevels[static_cast<size_t>(level)]; }
+
+TlsLevel TlsLevelOf(const Init& init) {
+  for (const base::KeyValue& header : init.headers) {
+    if (header.key != kTlsKey) continue;
+    for (TlsLevel level : {TlsLevel::kDesired, TlsLevel::kRequired}) {
+      if (header.value == TlsLevelName(level)) return level;
+    }
+    return TlsLevel::kOff;
+  }
+  return TlsLevel::kOff;
+}
+
+TlsChoice ChooseTls(TlsLevel one, TlsLevel other) {
+  if (one != TlsLevel::kOff && other != TlsLevel::kOff) return TlsChoice::kTls;
+  const bool insists = one == TlsLevel::kRequired || other == TlsLevel::kRequired;
+  return insists ? TlsChoice::kRefuse : TlsChoice::kClear;
 }
 
 std::string ShowFramer(uint32_t bytes) {

@@ -127,6 +127,16 @@ void EncodeInit(const Init& init, std::string* out);  // appends
 // The largest body that the writer of the headers wants in one frame; nothing: no limit.
 std::optional<uint32_t> FramerOf(const Init& init);
 std::string ShowFramer(uint32_t bytes);  // 4 bytes
+
+// Whether one side wants a session to go over to TLS once both have said what they want.
+enum class TlsLevel : uint8_t { kOff, kDesired, kRequired };
+std::string_view TlsLevelName(TlsLevel level);  // "off", …
+TlsLevel TlsLevelOf(const Init& init);          // kOff where it says nothing that is known
+// What becomes of it; it does not matter who of them is which.
+enum class TlsChoice : uint8_t { kClear, kTls, kRefuse };
+TlsChoice ChooseTls(TlsLevel one, TlsLevel other);
+inline constexpr std::string_view kNoTlsChoice = "Could not negotiate whether to use TLS or not.";
+
 // Who asks for smaller ones asks for more work than its bytes are worth.
 inline constexpr uint32_t kLeastFragment = 64;
 

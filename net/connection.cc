@@ -234,6 +234,15 @@ void Connection::CloseAfterWrites() {
   if (!blocked_) loop_->AtTurnEnd(this);
 }
 
+std::unique_ptr<Transport> Connection::Release(base::Buffer* unread) {
+  closed_ = true;
+  if (timer_) timer_->Cancel();
+  *unread = std::move(in_);
+  in_.Clear();
+  transport_->WatchRead(Transport::Watch::kOff);
+  return std::move(transport_);
+}
+
 void Connection::Close(bool reset) {
   if (closed_) return;
   closed_ = true;

@@ -62,6 +62,9 @@ class Connection final : private Transport::Events, private TurnEnd {
   // are still on their way here must not turn the end into a reset, which would take the last
   // replies with it. What is read meanwhile is dropped. The owner bounds the wait by Close().
   void CloseAfterWrites();
+  // Gives the stream away, to go on with it elsewhere; `unread` gets what was read and not used.
+  // All that was written must have left. It is closed from here on, and has no peer() any more.
+  std::unique_ptr<Transport> Release(base::Buffer* unread);
   // Closes at once; `reset` tells the peer that it was no orderly end.
   void Close(bool reset = false);
   bool closed() const { return closed_; }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "net/address.h"
@@ -32,6 +33,12 @@ class Connector {
   // EventLoop::DeleteLater.
   virtual std::unique_ptr<Attempt> Connect(const Address& to, base::Duration timeout,
                                            Done done) = 0;
+  // The same for a connection that it opened, which is to go over to TLS behind an agreement in
+  // clear text; `unread`: what was read behind that. Nothing where it knows no TLS.
+  virtual std::unique_ptr<Attempt> Secure(std::unique_ptr<Transport>, base::Buffer, base::Duration,
+                                          Done) {
+    return nullptr;
+  }
 };
 
 class TcpConnector final : public Connector {

@@ -29,6 +29,7 @@ struct IoResult {
 struct Peer {
   Address address;
   std::string identity;  // verified name of its certificate; empty without
+  bool secure = false;   // the stream is in TLS
 };
 
 class Transport {

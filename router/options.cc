@@ -38,6 +38,12 @@ backend::Wire ToWire(conf::ClientProtocol protocol) {
   return Wire::kAuto;
 }
 
+mux::TlsLevel ToLevel(conf::OpportunisticTls level) {
+  using Level = conf::OpportunisticTls;
+  if (level == Level::kOff) return mux::TlsLevel::kOff;
+  return level == Level::kDesired ? mux::TlsLevel::kDesired : mux::TlsLevel::kRequired;
+}
+
 thrift::Framing ToFraming(bool framed) {
   return framed ? thrift::Framing::kFramed : thrift::Framing::kBuffered;
 }
@@ -65,6 +71,7 @@ server::Options ToServerOptions(const conf::Config& process, const conf::RouterC
   out.port = ToPort(router.protocol);
   out.max_dispatches = server.mux.max_dispatches;
   out.mux_fragment = server.mux.max_fragment_bytes;
+  if (server.tls) out.mux_tls = ToLevel(server.tls->opportunistic);
   out.dialect.protocol = router.thrift_protocol;
   out.dialect.framing.reset();
   if (server.thrift_framed) out.dialect.framing = ToFraming(*server.thrift_framed);
@@ -104,6 +111,7 @@ backend::Options ToBackendOptions(const conf::Config& process, const conf::Route
   out.wire = ToWire(client.protocol);
   out.theader_zlib = client.theader_zlib;
   out.mux_fragment = client.mux.max_fragment_bytes;
+  if (client.tls) out.mux_tls = ToLevel(client.tls->opportunistic);
   out.ping_interval = client.mux.ping_interval;
   out.ping_timeout = client.mux.ping_timeout;
   // A mux session is for many calls; a plain connection for one, unless its backend is known to

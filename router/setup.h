@@ -55,7 +55,7 @@ struct Setup {
     const conf::ServerConfig* config = nullptr;
     net::Address address;  // where it listens; names the metrics
     std::shared_ptr<Admission> admission;
-    std::shared_ptr<const tls::ServerContext> tls;  // null: clear text
+    std::shared_ptr<const tls::ServerContext> tls = nullptr;  // null: clear text
   };
   struct Router {
     uint32_t id = 0;
@@ -64,7 +64,7 @@ struct Setup {
   };
   std::shared_ptr<const conf::Config> config;  // what the pointers point into
   std::vector<Router> routers;
-  std::shared_ptr<const TlsContexts> tls;
+  std::shared_ptr<const TlsContexts> tls = nullptr;
 };
 
 }  // namespace trestle::router

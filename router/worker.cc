@@ -67,14 +67,19 @@ void Worker::MakeRouter(const Setup& setup, const Setup::Router& router) {
 std::unique_ptr<net::Connector> Worker::MakeConnector(const conf::ClientOptions& options) {
   auto tcp = std::make_unique<net::TcpConnector>(&loop_, ToSocketOptions(options.socket_options));
   if (!options.tls) return tcp;
+  using When = tls::TlsConnector::When;
+  const bool at_once = options.tls->opportunistic == conf::OpportunisticTls::kOff;
   return std::make_unique<tls::TlsConnector>(&loop_, std::move(tcp), tls_->Of(*options.tls),
-                                             share_.sessions);
+                                             share_.sessions,
+                                             at_once ? When::kAtOnce : When::kAgreed);
 }
 
 // Those that shake hands go on by what held when they came.
 void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* served) {
   if (!server.tls) {
     if (served->tls) served->tls->GiveUp();
+    served->tls_at_once = false;
+    served->server->secure = nullptr;
     return served->tls.reset();
   }
   if (!served->tls) {
@@ -82,15 +87,23 @@ void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* ser
     served->tls = std::make_unique<Handshakes>(
         &loop_, scope->Child("tls"),
         [to](std::unique_ptr<net::Transport> transport, base::Buffer unread) {
+          if (!transport) return to->on_closed();
           to->Accept(std::move(transport), std::move(unread));
-        },
-        [to] { to->on_closed(); });
+        });
+    to->secure = [tls = served->tls.get()](std::unique_ptr<net::Transport> transport,
+                                           base::Buffer unread, server::Server::Secured secured) {
+      tls->Secure(std::move(transport), std::move(unread), std::move(secured));
+    };
   }
   const conf::ServerTlsConfig& says = *server.config->tls;
+  const bool later = says.opportunistic != conf::OpportunisticTls::kOff;
+  served->tls_at_once = !later || says.optional;
+  std::optional<Identities> allow;
+  if (server.config->allow) allow.emplace(*server.config->allow);
   using Mode = tls::Accepting::Mode;
   served->tls->Set(
       {server.tls, says.optional ? Mode::kOptional : Mode::kTls, says.handshake_timeout,
-       ShareOf(says.max_handshakes, share_.index, share_.workers), server.config->allow});
+       ShareOf(says.max_handshakes, share_.index, share_.workers), std::move(allow), later});
 }
 
 void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
@@ -202,7 +215,7 @@ void Worker::Accept(uint32_t server, int descriptor, const net::Address& peer) {
     most_connections_ = std::max(most_connections_, connections());
     auto transport =
         std::make_unique<net::TcpTransport>(&loop_, descriptor, peer, served->second.sockets);
-    if (served->second.tls) return served->second.tls->Begin(std::move(transport));
+    if (served->second.tls_at_once) return served->second.tls->Begin(std::move(transport));
     served->second.server->Accept(std::move(transport));
   });
 }

@@ -57,6 +57,7 @@ class Worker {
     net::SocketOptions sockets;
     std::shared_ptr<Admission> admission;
     std::unique_ptr<Handshakes> tls;  // null: clear text
+    bool tls_at_once = false;         // connections begin with it
   };
   void TakeOver(const Setup& setup);
   void MakeRouter(const Setup& setup, const Setup::Router& router);

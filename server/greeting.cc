@@ -27,7 +27,9 @@ Greeting::~Greeting() {
   if (transport_) transport_->Close(false);
 }
 
-void Greeting::Start(base::Buffer) {
+void Greeting::Start(base::Buffer unread) {
+  in_ = std::move(unread);
+  if (!in_.empty() && Tell()) return;
   transport_->WatchRead(net::Transport::Watch::kRead);
   ArmTimer();
 }
@@ -62,17 +64,18 @@ void Greeting::OnReadable() {
     return Abandon();
   }
   in_.Append(arena->Commit(static_cast<uint32_t>(r.bytes)));
-  Tell();
+  if (Tell()) return;
+  moved_ = server_->loop()->Now();
+  ArmTimer();
 }
 
-void Greeting::Tell() {
+bool Greeting::Tell() {
   char first[kFirstBytes];
   const size_t n = in_.CopyOut(0, first, sizeof first);
   const mux::DecodeResult looks = mux::LooksLikeMux({first, n});
   if (looks.outcome == mux::Outcome::kNeedMore && n < kFirstBytes) {
     in_.Compact();
-    moved_ = server_->loop()->Now();
-    return ArmTimer();
+    return false;
   }
   timer_.Cancel();
   transport_->WatchRead(net::Transport::Watch::kOff);
@@ -81,6 +84,7 @@ void Greeting::Tell() {
   base::Buffer unread = std::move(in_);
   server->Forget(this);  // it is destroyed with the turn
   server->Open(std::move(transport), std::move(unread), looks.outcome == mux::Outcome::kOk);
+  return true;
 }
 
 void Greeting::Abandon() {

@@ -33,7 +33,8 @@ class Greeting final : public Session, private net::Transport::Events {
   void OnWritable() override {}
   void OnHangup() override { Abandon(); }
   void OnEndAhead() override {}
-  void Tell();
+  // False while the bytes do not tell; else it is over.
+  bool Tell();
   void ArmTimer();
 
   Server* server_;

@@ -51,7 +51,8 @@ MuxSession::~MuxSession() {
 // Memory is short: only who holds next to nothing is read.
 bool MuxSession::MayRead() const {
   constexpr size_t kLittle = 16 * 1024;
-  if (bad_ || Unsent() > options().max_connection_bytes) return false;
+  if (bad_ || state_ == State::kSecuring) return false;
+  if (Unsent() > options().max_connection_bytes) return false;
   if (!server_->tight() || server_->favours(this)) return true;
   return connection_.unread() + joiner_.bytes() + Unsent() <= kLittle;
 }
@@ -79,6 +80,7 @@ void MuxSession::ReadFrames(base::Buffer* in) {
   partial_ = false;
   mux::Frame frame;
   while (!in->empty() && !bad_ && !removed_ && !connection_.closed()) {
+    if (state_ == State::kSecuring) return;
     if (Unsent() > options().max_connection_bytes) return;
     switch (frames_.Next(in, &frame)) {
       case mux::Outcome::kNeedMore:
@@ -132,14 +134,13 @@ void MuxSession::DropPiece(const mux::Frame& frame) {
 
 void MuxSession::OnWhole(mux::Frame* frame, bool joined) {
   if (frame->type == Type::kTdispatch || frame->type == Type::kTreq) {
-    state_ = State::kOpen;
-    return OnDispatch(frame, joined);
+    return MayBegin(frame->tag) ? OnDispatch(frame, joined) : void();
   }
   // The others are small, and their texts are read in one piece.
   std::string_view body = frame->body.Whole();
   if (frame->type == Type::kRerr) return OnProbe(*frame, body);
   if (frame->type == Type::kTinit) return OnInit(*frame, body);
-  if (state_ != State::kOpen) state_ = State::kOpen;
+  if (!MayBegin(frame->tag)) return;
   switch (frame->type) {
     case Type::kTping:
       server_->mux().pings->Add();
@@ -183,16 +184,51 @@ void MuxSession::OnInit(const mux::Frame& frame, std::string_view body) {
   if (piece) splitter_.set_piece(*piece);
   const std::string framer = mux::ShowFramer(options().mux_fragment);
   mux::Init answer;
-  answer.headers = {{mux::kFramerKey, framer}, {mux::kTlsKey, "off"}};
+  answer.headers = {{mux::kFramerKey, framer}, {mux::kTlsKey, mux::TlsLevelName(tls_level())}};
   std::string bytes;
   mux::EncodeInit(answer, &bytes);
   Say(Type::kRinit, frame.tag, bytes);
-  if (const auto tls = base::Find(init.headers, mux::kTlsKey); tls && *tls == "required") {
-    const char* why = "Could not negotiate whether to use TLS or not.";
-    SayError(frame.tag, why);
-    return Bad("it insists on TLS, which is off here");
+  ChooseTls(frame, mux::TlsLevelOf(init));
+}
+
+// There is nothing to choose where TLS was there before the handshake.
+mux::TlsLevel MuxSession::tls_level() const {
+  return connection_.peer().secure ? mux::TlsLevel::kOff : options().mux_tls;
+}
+
+void MuxSession::ChooseTls(const mux::Frame& frame, mux::TlsLevel theirs) {
+  const bool secure = connection_.peer().secure;
+  switch (secure ? mux::TlsChoice::kClear : mux::ChooseTls(tls_level(), theirs)) {
+    case mux::TlsChoice::kClear:
+      return server_->mux().handshakes->Add();
+    case mux::TlsChoice::kTls:
+      state_ = State::kSecuring;
+      return connection_.PauseReading();  // OnFlushed follows
+    case mux::TlsChoice::kRefuse:
+      SayError(frame.tag, mux::kNoTlsChoice);
+      return Bad(theirs == mux::TlsLevel::kOff ? "it does not want TLS, which is required here"
+                                               : "it insists on TLS, which is off here");
   }
-  server_->mux().handshakes->Add();
+}
+
+bool MuxSession::MayBegin(uint32_t tag) {
+  const bool opens = state_ != State::kOpen;
+  state_ = State::kOpen;
+  if (!opens || tls_level() != mux::TlsLevel::kRequired) return true;
+  SayError(tag, mux::kNoTlsChoice);
+  Bad("it began without a handshake, in clear text, where TLS is required");
+  return false;
+}
+
+void MuxSession::GoOverToTls() {
+  removed_ = true;
+  timer_.Cancel();
+  server_->mux().open->Add(-1);
+  base::Buffer unread;
+  auto transport = connection_.Release(&unread);
+  Server* server = server_;
+  server->Forget(this);  // it is destroyed with the turn
+  server->Secure(std::move(transport), std::move(unread), splitter_.piece());
 }
 
 void MuxSession::OnDispatch(mux::Frame* frame, bool joined) {
@@ -284,6 +320,7 @@ void MuxSession::Bad(const std::string& why) {
 
 void MuxSession::Resume() {
   if (removed_ || bad_ || connection_.closing() || !connection_.paused()) return;
+  if (state_ == State::kSecuring) return;
   if (!MayRead()) {
     if (Unsent() <= options().max_connection_bytes) server_->HoldBack(this);
     return;
@@ -435,7 +472,10 @@ void MuxSession::OnTurnEnd() {
   CloseIfDone();
 }
 
-void MuxSession::OnFlushed() { OnTurnEnd(); }
+void MuxSession::OnFlushed() {
+  if (state_ == State::kSecuring && !removed_) return GoOverToTls();
+  OnTurnEnd();
+}
 
 // --- a reply that is not held whole by its backend's session: it is held here ---
 

@@ -9,6 +9,9 @@
 // count in maxConnectionBytes: past it no more is read. Messages are held until whole, in either
 // direction.
 //
+// Where both want TLS, the session goes over to it behind its Rinit: the connection is given to the
+// Server, and another MuxSession goes on with it.
+//
 // Lifetime: owned by its Server; it removes itself. Threading: its worker's loop. Errors: told to
 // the client by the status of its call, by Rerr, or by closing.
 #pragma once
@@ -40,6 +43,8 @@ class MuxSession final : public Session,
  public:
   MuxSession(Server* server, std::unique_ptr<net::Transport> transport);
   ~MuxSession() override;
+  // Before Start: the handshake was in clear text, and the client wants messages in pieces of this.
+  void GoOn(uint32_t piece);
   void Start(base::Buffer unread) override;
   void OnReconfigured() override;
   void OnMemory() override { Resume(); }
@@ -74,6 +79,10 @@ class MuxSession final : public Session,
   // `joined`: it came in pieces.
   void OnWhole(mux::Frame* frame, bool joined);
   void OnInit(const mux::Frame& frame, std::string_view body);
+  void ChooseTls(const mux::Frame& frame, mux::TlsLevel theirs);
+  // What begins without a handshake, in clear text; false when that will not do.
+  bool MayBegin(uint32_t tag);
+  void GoOverToTls();
   void OnProbe(const mux::Frame& frame, std::string_view body);
   void OnDispatch(mux::Frame* frame, bool joined);
   void OnDiscarded(std::string_view body);
@@ -110,6 +119,7 @@ class MuxSession final : public Session,
   size_t Unsent() const { return connection_.unsent() + splitter_.bytes(); }
   base::TimePoint Now() const { return server_->loop()->Now(); }
   const Options& options() const { return server_->options(); }
+  mux::TlsLevel tls_level() const;
 
   Server* server_;
   net::Connection connection_;
@@ -121,7 +131,8 @@ class MuxSession final : public Session,
   DispatchReader reader_;
   // Calls that ended while bytes are read: whoever ended them may not be through with them.
   std::vector<std::unique_ptr<call::Call>> ended_;
-  enum class State : uint8_t { kFresh, kProbed, kOpen } state_ = State::kFresh;
+  // kSecuring: nothing is read, and when all is written it goes over to TLS.
+  enum class State : uint8_t { kFresh, kProbed, kOpen, kSecuring } state_ = State::kFresh;
   enum class Draining : uint8_t { kNo, kAsked, kAgreed } draining_ = Draining::kNo;
   bool bad_ = false;  // nothing more is read: it closes after the calls in flight
   bool removed_ = false;

@@ -15,8 +15,14 @@ std::string Bound(base::Duration d) { return base::ShowMillis(d) + " (bodyIdleTi
 
 }  // namespace
 
+void MuxSession::GoOn(uint32_t piece) {
+  state_ = State::kOpen;
+  splitter_.set_piece(piece);
+  server_->mux().handshakes->Add();
+}
+
 void MuxSession::Start(base::Buffer unread) {
-  server_->mux().sessions->Add();
+  if (state_ == State::kFresh) server_->mux().sessions->Add();
   connection_.SetTimeouts(options().read_timeout, options().write_timeout);
   connection_.Start(std::move(unread));
   ArmTimer();
@@ -38,7 +44,7 @@ void MuxSession::OnEnd() {
 void MuxSession::Drain() {
   if (removed_ || draining_ != Draining::kNo) return;
   draining_ = Draining::kAsked;
-  if (state_ == State::kFresh) return Abandon();
+  if (state_ == State::kFresh || state_ == State::kSecuring) return Abandon();
   server_->mux().drains->Add();
   Say(mux::Type::kTdrain, mux::kControlTag);
   CloseIfDone();

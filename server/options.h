@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "mux/message.h"
 #include "thrift/dialect.h"
 
 namespace trestle::server {
@@ -22,9 +23,12 @@ struct Options {
   uint32_t max_frame_bytes = 16'384'000;
   uint32_t stream_threshold = 64 * 1024;  // a larger message is not held until whole
   base::Duration body_idle_timeout = std::chrono::seconds(10);  // of a message in the middle
-  uint32_t max_pipelined = 32;             // calls of one connection at the same time
-  uint32_t max_dispatches = 10'000;        // the same of a mux session: past it calls are nacked
-  uint32_t mux_fragment = INT32_MAX;       // the largest body of a mux message that is asked for
+  uint32_t max_pipelined = 32;        // calls of one connection at the same time
+  uint32_t max_dispatches = 10'000;   // the same of a mux session: past it calls are nacked
+  uint32_t mux_fragment = INT32_MAX;  // the largest body of a mux message that is asked for
+  // Whether what begins in clear text goes over to TLS in the handshake of mux. kRequired: nothing
+  // but that handshake is taken in clear text. Not kOff: the server has a `secure`.
+  mux::TlsLevel mux_tls = mux::TlsLevel::kOff;
   std::optional<uint32_t> max_concurrent;  // calls of this worker's share; none: no bound
   bool clear_context = false;
   std::string dest;  // "/users"; empty: none

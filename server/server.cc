@@ -84,12 +84,34 @@ void Server::Accept(std::unique_ptr<net::Transport> transport, base::Buffer unre
 
 void Server::Open(std::unique_ptr<net::Transport> transport, base::Buffer unread, bool mux) {
   std::unique_ptr<Session> session;
+  if (!mux && options_.mux_tls == mux::TlsLevel::kRequired && !transport->peer().secure) {
+    CountBadBytes(transport->peer(), "Thrift in clear text, where TLS is required");
+    transport->Close(false);
+    loop_->DeleteLater(std::move(transport));
+    return OnConnectionGone();
+  }
   if (mux) {
     session = std::make_unique<MuxSession>(this, std::move(transport));
   } else {
     session = std::make_unique<ThriftSession>(this, std::move(transport));
   }
   Insert(std::move(session), std::move(unread));
+}
+
+void Server::Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread,
+                    uint32_t piece) {
+  if (!secure) {  // no more
+    transport->Close(false);
+    loop_->DeleteLater(std::move(transport));
+    return OnConnectionGone();
+  }
+  secure(std::move(transport), std::move(unread),
+         [this, piece](std::unique_ptr<net::Transport> secured, base::Buffer rest) {
+           if (!secured) return OnConnectionGone();
+           auto session = std::make_unique<MuxSession>(this, std::move(secured));
+           session->GoOn(piece);
+           Insert(std::move(session), std::move(rest));
+         });
 }
 
 void Server::Insert(std::unique_ptr<Session> session, base::Buffer unread) {
@@ -151,7 +173,10 @@ void Server::OnLookAgain() {
 }
 
 void Server::Remove(Session* session) {
-  if (!Forget(session)) return;
+  if (Forget(session)) OnConnectionGone();
+}
+
+void Server::OnConnectionGone() {
   metrics_.closes->Add();
   metrics_.connections->Add(-1);
   if (on_closed) on_closed();

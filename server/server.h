@@ -64,6 +64,10 @@ class Server {
   size_t connections() const { return sessions_.size(); }
   // Called whenever a connection has ended, also one that came too late.
   std::function<void()> on_closed;
+  // Goes over to TLS on a connection, whose bytes after the clear text are `unread`. `secured` has
+  // it when that is done, or nothing when it failed. None: there is clear text alone.
+  using Secured = std::function<void(std::unique_ptr<net::Transport>, base::Buffer unread)>;
+  std::function<void(std::unique_ptr<net::Transport>, base::Buffer unread, Secured secured)> secure;
 
   // --- for its sessions ---
   net::EventLoop* loop() { return loop_; }
@@ -81,6 +85,9 @@ class Server {
   void Remove(Session* session);
   // The same, but its connection goes on in another session.
   bool Forget(Session* session);
+  // The connection of a mux session goes on in TLS, and the session with it. `piece`: see
+  // MuxSession::GoOn.
+  void Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread, uint32_t piece);
   void CountBadBytes(const net::Peer& peer, const std::string& why);
   void CountDialect(const thrift::Dialect& dialect);
   MuxMetrics& mux();
@@ -100,6 +107,7 @@ class Server {
 
  private:
   void OnLookAgain();
+  void OnConnectionGone();
   void Insert(std::unique_ptr<Session> session, base::Buffer unread);
 
   net::EventLoop* loop_;

@@ -15,10 +15,11 @@ constexpr char kHandshakeRecord = 0x16, kMajorVersion = 0x03;
 
 Accepting::Accepting(net::EventLoop* loop, std::unique_ptr<net::Transport> transport,
                      std::shared_ptr<const ServerContext> context, Mode mode,
-                     base::Duration timeout, Done done)
+                     base::Duration timeout, Done done, base::Buffer unread)
     : loop_(loop),
       context_(std::move(context)),
       timeout_(timeout),
+      unread_(std::move(unread)),
       done_(std::move(done)),
       timer_(loop, [this] { OnTime(); }) {
   timer_.Arm(timeout);

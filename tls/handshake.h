@@ -35,10 +35,11 @@ class Accepting final : private net::Transport::Events {
   using Done = std::function<void(base::Result<Accepted>)>;
 
   // `done` is called once, never from within this call. It may destroy the Accepting only through
-  // EventLoop::DeleteLater. `timeout`: from now until the end of the handshake.
+  // EventLoop::DeleteLater. `timeout`: from now until the end of the handshake. `unread`: what was
+  // read behind an agreement in clear text; kTls only.
   Accepting(net::EventLoop* loop, std::unique_ptr<net::Transport> transport,
             std::shared_ptr<const ServerContext> context, Mode mode, base::Duration timeout,
-            Done done);
+            Done done, base::Buffer unread = {});
   ~Accepting() override;
 
  private:

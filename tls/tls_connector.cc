@@ -34,15 +34,19 @@ class TlsAttempt final : public net::Connector::Attempt, private net::Transport:
     connecting_ =
         inner->Connect(to_, timeout_, [this](Opened opened) { OnConnected(std::move(opened)); });
   }
+  void Begin(std::unique_ptr<net::Transport> connected, base::Buffer unread) {
+    timer_.ArmAt(until_);
+    tls_ = TlsTransport::Client(loop_, std::move(connected), std::move(context_), sessions_,
+                                std::move(unread));
+    tls_->Attach(this);
+    tls_->WatchRead(net::Transport::Watch::kRead);
+  }
 
  private:
   void OnConnected(Opened opened) {
     loop_->DeleteLater(std::move(connecting_));
     if (!opened.ok()) return Finish(std::move(opened));
-    timer_.ArmAt(until_);
-    tls_ = TlsTransport::Client(loop_, std::move(*opened), std::move(context_), sessions_);
-    tls_->Attach(this);
-    tls_->WatchRead(net::Transport::Watch::kRead);
+    Begin(std::move(*opened), {});
   }
   void OnReadable() override {
     if (!tls_ || tls_->handshaking()) return;
@@ -85,9 +89,19 @@ class TlsAttempt final : public net::Connector::Attempt, private net::Transport:
 
 std::unique_ptr<net::Connector::Attempt> TlsConnector::Connect(const net::Address& to,
                                                                base::Duration timeout, Done done) {
+  if (when_ == When::kAgreed) return inner_->Connect(to, timeout, std::move(done));
   auto attempt =
       std::make_unique<TlsAttempt>(loop_, context_, sessions_, to, timeout, std::move(done));
   attempt->Start(inner_.get());
+  return attempt;
+}
+
+std::unique_ptr<net::Connector::Attempt> TlsConnector::Secure(std::unique_ptr<net::Transport> clear,
+                                                              base::Buffer unread,
+                                                              base::Duration timeout, Done done) {
+  auto attempt = std::make_unique<TlsAttempt>(loop_, context_, sessions_, clear->peer().address,
+                                              timeout, std::move(done));
+  attempt->Begin(std::move(clear), std::move(unread));
   return attempt;
 }
 

@@ -97,6 +97,7 @@ void TlsTransport::Step() {
 
 void TlsTransport::OnOpen() {
   state_ = State::kOpen;
+  peer_.secure = true;
   SSL_free_buffers(ssl_);
   X509* certificate = SSL_get0_peer_certificate(ssl_);
   const bool verified = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0 &&

@@ -32,12 +32,12 @@ class MuxHandshakeTest : public testing::Test, protected MuxHandshake::Owner {
     agreed_ = failed_ = 0;
     why_ = base::Status::Ok();
     auto [near, far] = tests::MemoryTransport::Pair(&loop_, capacity);
-    near->set_peer({*net::Address::Parse("10.0.0.1", 80), {}});
+    near->set_peer({*net::Address::Parse("10.0.0.1", 80), {}, secure_});
     near_ = near.get();
     far_ = std::move(far);
     MuxHandshake::Owner* self = this;
     handshake_ =
-        std::make_unique<MuxHandshake>(&loop_, std::move(near), purpose, 65'536, seconds(1), self);
+        std::make_unique<MuxHandshake>(&loop_, std::move(near), purpose, wish_, seconds(1), self);
     handshake_->Start();
     Settle(&loop_);
   }
@@ -71,6 +71,8 @@ class MuxHandshakeTest : public testing::Test, protected MuxHandshake::Owner {
     EXPECT_TRUE(far_->peer_ended());
   }
 
+  bool secure_ = false;  // the connection is in TLS already
+  MuxHandshake::Wish wish_{65'536, mux::TlsLevel::kOff};
   base::FakeClock clock_;
   net::EventLoop loop_{&clock_};
   tests::MemoryTransport* near_ = nullptr;
@@ -82,6 +84,62 @@ class MuxHandshakeTest : public testing::Test, protected MuxHandshake::Owner {
   MuxTerms terms_;
   base::Status why_;
 };
+
+TEST_F(MuxHandshakeTest, WhatBothSayOfTlsDecides) {
+  using mux::TlsLevel;
+  const TlsLevel levels[] = {TlsLevel::kOff, TlsLevel::kDesired, TlsLevel::kRequired};
+  for (TlsLevel ours : levels) {
+    for (TlsLevel theirs : levels) {
+      wish_.tls = ours;
+      Open();
+      Read();
+      Say(kProbe);
+      EXPECT_EQ(Read(), Init(Type::kTinit, 1,
+                             {{"mux-framer", mux::ShowFramer(65'536)},
+                              {"tls", std::string(mux::TlsLevelName(ours))}}));
+      Say(Rinit({{"tls", std::string(mux::TlsLevelName(theirs))}}) + "what follows");
+      const bool required = ours == TlsLevel::kRequired || theirs == TlsLevel::kRequired;
+      if (ours != TlsLevel::kOff && theirs != TlsLevel::kOff) {
+        ASSERT_EQ(agreed_, 1);
+        EXPECT_TRUE(terms_.tls);
+        EXPECT_EQ(unread_, "what follows") << "it is of TLS";
+      } else if (required) {
+        ExpectNoMux(base::Code::kUnavailable, ours == TlsLevel::kRequired
+                                                  ? "TLS is required, and it wants none"
+                                                  : "it requires TLS, which is off here");
+      } else {
+        ASSERT_EQ(agreed_, 1);
+        EXPECT_FALSE(terms_.tls);
+      }
+    }
+  }
+}
+
+TEST_F(MuxHandshakeTest, WithoutAHandshakeThereIsNoTls) {
+  wish_.tls = mux::TlsLevel::kDesired;
+  Open();
+  Say(mux::ShowMessage(Type::kOldRerr, 1, "what?"));
+  ASSERT_EQ(agreed_, 1);
+  EXPECT_FALSE(terms_.tls);
+  wish_.tls = mux::TlsLevel::kRequired;
+  Open();
+  Say(mux::ShowMessage(Type::kOldRerr, 1, "what?"));
+  ExpectNoMux(base::Code::kUnavailable,
+              "TLS is required, and it knows no handshake to agree on that");
+}
+
+TEST_F(MuxHandshakeTest, AConnectionInTlsAsksForNoMoreOfIt) {
+  wish_.tls = mux::TlsLevel::kRequired;
+  secure_ = true;
+  Open();
+  Read();
+  Say(kProbe);
+  EXPECT_EQ(Read(),
+            Init(Type::kTinit, 1, {{"mux-framer", mux::ShowFramer(65'536)}, {"tls", "off"}}));
+  Say(Rinit({{"tls", "required"}}));
+  ASSERT_EQ(agreed_, 1);
+  EXPECT_FALSE(terms_.tls);
+}
 
 TEST_F(MuxHandshakeTest, TheProbeThenTinitThenRinit) {
   Open();
@@ -170,7 +228,8 @@ TEST_F(MuxHandshakeTest, AnythingButAGoodRinitEndsIt) {
            {base::Code::kMalformed, "it sent no Rinit", mux::ShowMessage(Type::kRinit, 1, "\1")},
            {base::Code::kMalformed, "it sent no Rinit", mux::ShowMessage(Type::kRping, 1)},
            {base::Code::kMalformed, "it sent no Rinit", Ok(1, "x")},
-           {base::Code::kUnavailable, "it requires TLS", Rinit({{"tls", "required"}})},
+           {base::Code::kUnavailable, "it requires TLS, which is off here",
+            Rinit({{"tls", "required"}})},
            {base::Code::kMalformed,
             "it sent a message of 1213486160 bytes, over the bound of 65552", "HTTP/1.1 400"},
            {base::Code::kMalformed, "it sent a message of the unknown type 17",
@@ -288,8 +347,8 @@ TEST_F(MuxHandshakeTest, ItSaysWhatFinaglesClientSays) {
   const auto server = Captured("thriftmux_session_start", "server");
   auto [near, far] = tests::MemoryTransport::Pair(&loop_);
   MuxHandshake::Owner* self = this;
-  handshake_ = std::make_unique<MuxHandshake>(&loop_, std::move(near), Purpose::kSession, INT32_MAX,
-                                              seconds(1), self);
+  handshake_ = std::make_unique<MuxHandshake>(&loop_, std::move(near), Purpose::kSession,
+                                              MuxHandshake::Wish{}, seconds(1), self);
   far_ = std::move(far);
   handshake_->Start();
   EXPECT_EQ(Read(), client[0]);

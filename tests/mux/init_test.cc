@@ -113,5 +113,30 @@ TEST(Framer, ANumberOverZeroOrNoLimit) {
   EXPECT_EQ(FramerOf({kVersion, {{"Mux-Framer", one}}}), std::nullopt);
 }
 
+TEST(InitTest, WhatIsSaidOfTlsAndWhatBecomesOfIt) {
+  const auto level = [](std::vector<base::KeyValue> headers) {
+    return TlsLevelOf({kVersion, std::move(headers)});
+  };
+  EXPECT_EQ(level({}), TlsLevel::kOff);
+  EXPECT_EQ(level({{"tls", "off"}}), TlsLevel::kOff);
+  EXPECT_EQ(level({{"tls", "desired"}}), TlsLevel::kDesired);
+  EXPECT_EQ(level({{"x", "off"}, {"tls", "required"}}), TlsLevel::kRequired);
+  EXPECT_EQ(level({{"tls", "Required"}}), TlsLevel::kOff) << "nothing that is known";
+  EXPECT_EQ(level({{"tls", "off"}, {"tls", "required"}}), TlsLevel::kOff) << "the first holds";
+  for (TlsLevel one : {TlsLevel::kOff, TlsLevel::kDesired, TlsLevel::kRequired}) {
+    EXPECT_EQ(level({{"tls", TlsLevelName(one)}}), one);
+  }
+  using L = TlsLevel;
+  using C = TlsChoice;
+  const C choices[3][3] = {{C::kClear, C::kClear, C::kRefuse},
+                           {C::kClear, C::kTls, C::kTls},
+                           {C::kRefuse, C::kTls, C::kTls}};
+  for (L one : {L::kOff, L::kDesired, L::kRequired}) {
+    for (L other : {L::kOff, L::kDesired, L::kRequired}) {
+      EXPECT_EQ(ChooseTls(one, other), choices[static_cast<int>(one)][static_cast<int>(other)]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace trestle::mux

@@ -1,0 +1,34 @@
+#include "router/identities.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace trestle::router {
+namespace {
+
+// Nothing but "*" stands for something else.
+std::string GlobOf(std::string_view pattern) {
+  std::string glob;
+  for (char c : pattern) {
+    if (c == '?' || c == '[' || c == '\\') glob.push_back('\\');
+    glob.push_back(c);
+  }
+  return glob;
+}
+
+}  // namespace
+
+Identities::Identities(const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns) globs_.push_back(GlobOf(pattern));
+}
+
+bool Identities::Have(const std::string& identity) const {
+  return !identity.empty() &&
+         std::any_of(globs_.begin(), globs_.end(), [&identity](const std::string& glob) {
+           return fnmatch(glob.c_str(), identity.c_str(), 0) == 0;
+         });
+}
+
+}  // namespace trestle::router
