@@ -120,6 +120,12 @@ void Call::ClearContext(bool keep_dest) {
   header.emplace().dest = header_bytes.Whole().substr(bytes.find(where), where.size());
 }
 
+void Call::KeepOfDtab(std::string left) {
+  dtab_left = std::move(left);
+  header->delegations.clear();
+  header->dtab = *dtab_left;
+}
+
 void Call::OnewayDone() { EndWith(End::kOneway); }
 
 void Call::Cancel() {
@@ -142,6 +148,7 @@ void Call::Reset() {
   streamed = reply_begun_ = walked = opaque = false;
   envelope = {};
   DropHeader();
+  dtab_left.reset();
   header_form = reply_form = HeaderForm::kNone;
   with_header = false;
   theader_flags = 0;

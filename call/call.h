@@ -106,6 +106,9 @@ class Call {
   // without them two that clear contexts would send a call to each other for ever. `keep_dest`, of
   // a dispatch: the destination stays, too.
   void ClearContext(bool keep_dest);
+  // Before it is named: of the dtab that its client sent there is only this, as one text.
+  void KeepOfDtab(std::string left);
+  std::optional<std::string> dtab_left;
   // Once it is named: forgets the header's bytes.
   void DropHeader() {
     header.reset();

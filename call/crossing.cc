@@ -99,7 +99,10 @@ void ReadRequestHeaders(Call* call, Scratch* scratch) {
     case HeaderForm::kNone:
       break;
   }
-  if (!read) out->Clear();
+  if (!read) return out->Clear();
+  if (!call->dtab_left) return;
+  out->delegations.clear();
+  out->dtab = *call->dtab_left;
 }
 
 void ReadReply(Call* call, Scratch* scratch) {

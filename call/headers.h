@@ -26,6 +26,8 @@ struct Headers : thrift::RequestHeader {
   std::string_view dtab;  // THeader: the local dtab as one text
   base::Contexts keys;    // THeader: headers of the application
 
+  bool HasDtab() const { return !delegations.empty() || !dtab.empty(); }
+
   void Clear() {
     RequestHeader::Clear();
     dtab = {};

@@ -159,8 +159,8 @@ struct ClientTlsConfig {
 
 // ours: who may send a dtab for one request, and what it may say.
 struct OverridesConfig {
-  std::optional<std::vector<std::string>> allow;      // patterns of identities; none: everybody
-  std::optional<std::vector<naming::Path>> prefixes;  // what entries may begin with; none: all
+  std::optional<std::vector<std::string>> allow;        // patterns of identities; none: everybody
+  std::optional<std::vector<naming::Prefix>> prefixes;  // what entries may begin with; none: all
   friend bool operator==(const OverridesConfig&, const OverridesConfig&) = default;
 };
 

@@ -150,14 +150,15 @@ OverridesConfig ReadOverrides(std::optional<Section> section) {
   if (section->Take("prefixes")) {
     overrides.prefixes.emplace();
     for (const Item& item : section->List("prefixes")) {
-      auto path = item.node->kind == YamlNode::Kind::kScalar
-                      ? naming::Path::Parse(item.node->text)
-                      : base::Result<naming::Path>(base::Status(
-                            base::Code::kInvalid, "must be a path, is " + Describe(*item.node)));
-      if (path.ok()) {
-        overrides.prefixes->push_back(*std::move(path));
+      using Parsed = base::Result<naming::Prefix>;
+      auto prefix = item.node->kind == YamlNode::Kind::kScalar
+                        ? naming::Prefix::Parse(item.node->text)
+                        : Parsed(base::Status(base::Code::kInvalid,
+                                              "must be a path, is " + Describe(*item.node)));
+      if (prefix.ok()) {
+        overrides.prefixes->push_back(*std::move(prefix));
       } else {
-        section->Wrong(item, path.status().message());
+        section->Wrong(item, prefix.status().message());
       }
     }
   }

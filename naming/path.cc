@@ -62,6 +62,14 @@ bool Prefix::Matches(const Path& path) const {
   return true;
 }
 
+bool Prefix::Covers(const Prefix& other) const {
+  if (other.size() < size()) return false;
+  for (size_t i = 0; i < size(); ++i) {
+    if (elems_[i] && elems_[i] != other.elems_[i]) return false;
+  }
+  return true;
+}
+
 std::string Prefix::Show() const {
   if (elems_.empty()) return "/";
   std::string out;

@@ -52,6 +52,8 @@ class Prefix {
   // nullopt is the "*".
   const std::vector<std::optional<std::string>>& elems() const { return elems_; }
   bool Matches(const Path& path) const;
+  // It matches all that `other` matches.
+  bool Covers(const Prefix& other) const;
   std::string Show() const;
   friend bool operator==(const Prefix&, const Prefix&) = default;
 

@@ -32,6 +32,7 @@ Router::Router(net::EventLoop* loop, const RouterPart& config, uint32_t id, Name
     : loop_(loop),
       random_(random),
       unbound_(scope->Labelled("service", "other")),
+      overrides_(loop, scope),
       clients_(loop, config, share, std::move(connect), random, scope),
       binder_(loop, names, id, config, &clients_, scope,
               [this](call::Call* call, BoundNameEntry* name) { Route(call, name); }),
@@ -45,6 +46,7 @@ void Router::Take(const RouterPart& config) {
   keeps_headers_ = AnyWantsHeaders(config.router->client);
   deadline_tolerance_ = config.router->deadline_tolerance;
   max_hops_ = config.router->max_hops;
+  overrides_.Set(config.router->overrides);
 }
 
 void Router::Reconfigure(const RouterPart& config) {
@@ -55,6 +57,7 @@ void Router::Reconfigure(const RouterPart& config) {
 }
 
 void Router::Handle(call::Call* call) {
+  overrides_.Apply(call);
   auto found = binder_.Find(*call);
   if (!found.ok()) return FailUnnamed(call, found.status());
   BoundNameEntry* name = *found;

@@ -15,6 +15,7 @@
 #include "router/binder.h"
 #include "router/clients.h"
 #include "router/names.h"
+#include "router/overrides.h"
 #include "router/setup.h"
 
 namespace trestle::router {
@@ -48,6 +49,7 @@ class Router final : public call::Handler, private call::Observer {
   uint32_t max_hops_ = 0;
   base::Random* random_;
   call::CallMetrics unbound_;  // calls of names that never led anywhere: rt/LABEL/service/other
+  Overrides overrides_;
   Clients clients_;
   Binder binder_;
   net::Timer sweep_;

@@ -86,6 +86,29 @@ TEST(TlsTest, WhatServersMayNotSay) {
                           "else has an identity"));
 }
 
+TEST(TlsTest, TlsThatIsAgreedUponNeedsMux) {
+  const std::string known = "tls: {" + kPair + ", requireClientAuth: true, caCertPath: ca.pem, ";
+  const auto server = [&known](const std::string& level) {
+    return With("port: 1, allow: [a], " + known + "opportunistic: " + level + "}", "", "thriftmux");
+  };
+  EXPECT_THAT(ProblemsOf(server("required")), IsEmpty());
+  EXPECT_THAT(ProblemsOf(server("desired")),
+              ElementsAre("f:4: routers[0].servers[0].allow: needs tls.opportunistic: required: "
+                          "who stays in clear text has no identity"));
+  const auto client = [](const std::string& protocol) {
+    return With("port: 1",
+                "client: {" + protocol + "tls: {commonName: a, opportunistic: desired}}");
+  };
+  EXPECT_THAT(ProblemsOf(client("protocol: thriftmux, ")), IsEmpty());
+  EXPECT_THAT(ProblemsOf(client("protocol: auto, ")), IsEmpty());
+  EXPECT_THAT(ProblemsOf(client("")),
+              ElementsAre("f:5: routers[0].client.tls: opportunistic is agreed upon in the "
+                          "handshake of mux, and protocol is thrift"));
+  EXPECT_THAT(ProblemsOf(client("protocol: theader, ")),
+              ElementsAre("f:5: routers[0].client.tls: opportunistic is agreed upon in the "
+                          "handshake of mux, and protocol is theader"));
+}
+
 ClientOptions OptionsOf(const std::string& client, const std::string& id) {
   return ResolveClient(Read(With("port: 1", "client: " + client)).client, *naming::Path::Parse(id));
 }
@@ -157,6 +180,8 @@ TEST(TlsTest, WhoMaySendADtabAndWhatItMaySay) {
                           "'[s]rv'",
                           "f:5: routers[0].overrides.prefixes[1]: must be a path, is a list"));
   EXPECT_THAT(ProblemsOf(With("port: 1", "overrides: {allow: []}")), IsEmpty()) << "nobody may";
+  const RouterConfig stars = Read(With("port: 1", "overrides: {prefixes: ['/srv/*/x']}"));
+  EXPECT_EQ(stars.overrides.prefixes->at(0).Show(), "/srv/*/x");
 }
 
 }  // namespace

@@ -99,6 +99,7 @@ class RouterTest : public ::testing::Test {
   }
   Client& NewClient() {
     auto [near, far] = tests::MemoryTransport::Pair(&worker_);
+    near->set_peer({{}, identity_});
     server_->Accept(std::move(near));
     clients_.push_back(std::make_unique<Client>(std::move(far)));
     Settle();
@@ -172,7 +173,8 @@ class RouterTest : public ::testing::Test {
   naming::NamerSet set_;
   Backends backends_;
   conf::RouterConfig config_;
-  int connectors_ = 0;  // how many were made
+  std::string identity_;  // of clients to come
+  int connectors_ = 0;    // how many were made
   conf::SocketOptions last_sockets_;
   std::unique_ptr<Names> names_;
   std::unique_ptr<Router> router_;
