@@ -139,6 +139,26 @@ TEST(ExamplesTest, WhatTheCommentsSayOfBridgesIsSo) {
   EXPECT_EQ(options("/#/io.l5d.fs/v2/search").request_attempt_timeout, Millis(2000));
 }
 
+TEST(ExamplesTest, WhatTheCommentsSayOfTlsIsSo) {
+  const std::string name = "tls.yaml";
+  const Config config =
+      Parse(ReadFile(fs::path(TRESTLE_SOURCE) / "conf/examples" / name), name).config;
+  const RouterConfig& router = config.routers.at(0);
+  const ServerConfig& server = router.servers.at(0);
+  ASSERT_TRUE(server.tls);
+  EXPECT_TRUE(server.tls->require_client_auth);
+  EXPECT_FALSE(server.tls->optional);
+  EXPECT_EQ(server.allow->at(0), "spiffe://example/*");
+  EXPECT_EQ(router.overrides.allow->at(0), "spiffe://example/web");
+  EXPECT_EQ(router.overrides.prefixes->at(0).Show(), "/srv");
+  const auto tls = [&](const std::string& id) {
+    return ResolveClient(router.client, *naming::Path::Parse(id)).tls;
+  };
+  EXPECT_EQ(tls("/#/io.l5d.fs/users")->common_name.value, "users.example");
+  EXPECT_TRUE(tls("/#/io.l5d.fs/users")->client_auth);
+  EXPECT_FALSE(tls("/#/io.l5d.fs/users-v2"));
+}
+
 // The block of `page` in ```yaml that comes next after `mark`.
 std::string YamlAfter(const std::string& page, const std::string& mark) {
   const std::string open = "```yaml\n";
@@ -194,6 +214,46 @@ TEST(ExamplesTest, TheOneOfThePageOnAnnouncers) {
   for (const std::string key :
        {"kind", "prefix", "zkAddrs", "pathPrefix", "chroot", "sessionTimeoutMs", "authInfo",
         "advertisedHost", "shard", "announceAdmin"}) {
+    EXPECT_NE(page.find("\n| `" + key + "`"), std::string::npos) << key;
+  }
+}
+
+TEST(ExamplesTest, TheOnesOfThePageOnTls) {
+  const std::string page = ReadFile(fs::path(TRESTLE_SOURCE) / "docs/tls.md");
+  const std::string server = "  servers: [{port: 0}]\n";
+  const struct {
+    std::string heading, before, margin;
+  } blocks[] = {{"## Keys of a server", "", "  "},
+                {"## Keys of a client", server, "  "},
+                {"## Several certificates", "  servers:\n  - port: 0\n", "    "},
+                {"## Who may send a dtab", server, "  "}};
+  for (const auto& [heading, before, margin] : blocks) {
+    ASSERT_NE(page.find(heading), std::string::npos) << heading;
+    std::string lines = "routers:\n- protocol: thrift\n" + before;
+    std::istringstream block(YamlAfter(page, heading));
+    for (std::string line; std::getline(block, line);) lines += margin + line + "\n";
+    EXPECT_EQ(ShowAll(Parse(lines, heading).problems), "");
+  }
+  for (const std::string key : {"enabled",
+                                "certPath",
+                                "keyPath",
+                                "intermediateCertsPath",
+                                "certificates",
+                                "requireClientAuth",
+                                "caCertPath",
+                                "protocols",
+                                "optional",
+                                "opportunistic",
+                                "handshakeTimeoutMs",
+                                "maxHandshakes",
+                                "commonName",
+                                "allowCommonName",
+                                "trustCertsBundle",
+                                "trustCerts",
+                                "disableValidation",
+                                "clientAuth",
+                                "allow",
+                                "prefixes"}) {
     EXPECT_NE(page.find("\n| `" + key + "`"), std::string::npos) << key;
   }
 }
@@ -271,6 +331,25 @@ TEST(ExamplesTest, TheDocsKnowEveryKey) {
                                 "stripServiceName",
                                 "totalTimeoutMs",
                                 "idempotentMethods",
+                                "allow",
+                                "overrides.allow",
+                                "overrides.prefixes",
+                                "tls.certPath",
+                                "tls.intermediateCertsPath",
+                                "tls.certificates",
+                                "tls.requireClientAuth",
+                                "tls.caCertPath",
+                                "tls.protocols",
+                                "tls.enabled",
+                                "tls.optional",
+                                "tls.opportunistic",
+                                "tls.handshakeTimeoutMs",
+                                "tls.maxHandshakes",
+                                "tls.commonName",
+                                "tls.trustCertsBundle",
+                                "tls.clientAuth",
+                                "tls.allowCommonName",
+                                "tls.disableValidation",
                                 "noDelay",
                                 "keepAlive",
                                 "reuseAddr",
@@ -297,6 +376,8 @@ TEST(ExamplesTest, TheDocsKnowEveryBound) {
   const std::vector<std::pair<std::string, std::string>> rows = {
       {"maxConnections", number(server.max_connections)},
       {"maxPipelined", number(server.max_pipelined)},
+      {"maxHandshakes", number(ServerTlsConfig().max_handshakes)},
+      {"handshakeTimeoutMs", seconds(ServerTlsConfig().handshake_timeout)},
       {"maxPendingBindings", number(server.max_pending_bindings)},
       {"mux.maxDispatches", number(server.mux.max_dispatches)},
       {"mux.maxFragmentBytes", number(server.mux.max_fragment_bytes)},
