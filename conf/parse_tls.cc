@@ -101,6 +101,10 @@ std::optional<ServerTlsConfig> ReadServerTls(std::optional<Section> section,
   if (tls.require_client_auth && tls.ca_cert_path.value.empty()) {
     section->Wrong(*require, "needs caCertPath, to know whose clients are meant");
   }
+  if (!tls.require_client_auth && !tls.ca_cert_path.value.empty()) {
+    section->findings()->Warn(tls.ca_cert_path.line, tls.ca_cert_path.key,
+                              "is of use with requireClientAuth: true only; nobody is asked here");
+  }
   tls.protocols = ReadProtocols(&*section, tls.protocols);
   tls.optional = section->Flag("optional", tls.optional);
   tls.opportunistic = ReadOpportunistic(&*section, protocol != RouterProtocol::kThrift);

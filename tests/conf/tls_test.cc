@@ -109,6 +109,14 @@ TEST(TlsTest, TlsThatIsAgreedUponNeedsMux) {
                           "handshake of mux, and protocol is theader"));
 }
 
+TEST(TlsTest, AnAuthorityThatNobodyIsAskedForIsAWarning) {
+  const Parsed parsed = Parse(With("tls: {" + kPair + ", caCertPath: ca.pem}"), "f");
+  EXPECT_EQ(ShowAll(parsed.problems), "");
+  EXPECT_EQ(ShowAll(parsed.warnings),
+            "f:4: routers[0].servers[0].tls.caCertPath: is of use with requireClientAuth: true "
+            "only; nobody is asked here\n");
+}
+
 ClientOptions OptionsOf(const std::string& client, const std::string& id) {
   return ResolveClient(Read(With("port: 1", "client: " + client)).client, *naming::Path::Parse(id));
 }

@@ -121,8 +121,8 @@ routers:""", 1)
                      r"^bad\.yaml:\d+: routers\[0\]\.dtab: .*found at .*\[-\]")
 
     def test_a_key_that_is_not_supported_yet(self):
-        self.refused(self.changed("- port: 4114", "- {port: 4114, tls: {certPath: x, keyPath: y}}"),
-                     r"^bad\.yaml:17: routers\[0\]\.servers\[0\]\.tls: .*not supported")
+        self.refused(self.changed("  dtab: |", "  interpreter: {kind: io.l5d.namerd}\n  dtab: |"),
+                     r"^bad\.yaml:\d+: routers\[0\]\.interpreter\.kind: .*not supported")
         self.refused(self.changed("protocol: thrift", "protocol: http"),
                      r"^bad\.yaml:7: routers\[0\]\.protocol: .*not supported")
 
