@@ -56,7 +56,8 @@ class AnnouncersTest : public serversets::ZkTest {
       for (const conf::ServerConfig& server : router.servers) {
         // Port 0 is another one once it is open.
         const uint16_t port = server.port.value == 0 ? 30'000 : server.port.value;
-        out.servers.push_back({1, &server, *net::Address::Parse(server.ip.value, port), nullptr});
+        out.servers.push_back(
+            {1, &server, *net::Address::Parse(server.ip.value, port), nullptr, nullptr});
       }
     }
     announcers_->Apply(setup, *net::Address::Parse(admin_ip_, 9990));

@@ -155,7 +155,9 @@ TEST_F(ProcessTest, AWorkerThatEndsClosesWhatComesTooLate) {
   auto admission = std::make_shared<Admission>(1);
   const conf::RouterConfig& r = config->routers[0];
   trestle::router::Setup setup{
-      config, {{1, &r, {{5, &r.servers[0], *net::Address::Parse("127.0.0.1", 1), admission}}}}};
+      config,
+      {{1, &r, {{5, &r.servers[0], *net::Address::Parse("127.0.0.1", 1), admission, nullptr}}}},
+      nullptr};
   Worker worker(Share{}, &names, metrics.NewTable(), &clock_, 1);
   int one[2], late[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, one), 0);
