@@ -57,6 +57,11 @@ void Exchange::OnReadable() {
   if (!over()) in_.Compact();
 }
 
+std::string Exchange::Why() const {
+  const std::string why = transport_->why();
+  return why.empty() ? why : " (" + why + ")";
+}
+
 std::unique_ptr<net::Transport> Exchange::Take() {
   timer_.Cancel();
   in_.Clear();

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -39,6 +40,8 @@ class Exchange : private net::Transport::Events {
   bool usable() const { return out_.empty() && !transport_->end_ahead(); }
   bool over() const { return transport_ == nullptr; }
   const net::Peer& peer() const { return transport_->peer(); }
+  // In OnBroken: what the stream knows of the reason, in brackets; else nothing.
+  std::string Why() const;
   net::EventLoop* loop() { return loop_; }
   // The end of it: the connection for whoever goes on with it.
   std::unique_ptr<net::Transport> Take();

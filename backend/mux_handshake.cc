@@ -122,7 +122,7 @@ void MuxHandshake::OnRinit(const mux::Frame& frame, base::Buffer* in) {
 }
 
 void MuxHandshake::OnBroken() {
-  Refuse(base::Code::kClosed, std::string("the connection ended before ") + awaited());
+  Refuse(base::Code::kClosed, std::string("the connection ended before ") + awaited() + Why());
 }
 
 void MuxHandshake::OnSilence() {

@@ -202,8 +202,9 @@ void Connection::OnEndAhead() {
 
 void Connection::Gone(base::Code code, int error) {
   if (closed_) return;
-  base::Status why(code, std::string("connection to ") + peer().address.Show() +
-                             " broke: " + std::strerror(error));
+  std::string what = transport_->why();
+  if (what.empty()) what = std::strerror(error);
+  const base::Status why(code, "connection to " + peer().address.Show() + " broke: " + what);
   Close();
   if (closing_) {
     owner_->OnClosed();

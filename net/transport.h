@@ -63,6 +63,8 @@ class Transport {
   virtual bool end_ahead() const { return false; }
   // At any time: bytes or the peer's end are here, though nobody was told yet. A system call.
   virtual bool Readable() { return false; }
+  // What broke it, for people, where the stream knows more than the errno.
+  virtual std::string why() const { return {}; }
   virtual const net::Peer& peer() const = 0;
   // The socket, -1 if there is none.
   virtual int descriptor() const = 0;

@@ -71,7 +71,7 @@ class TlsTransport final : public net::Transport,
   bool resumed() const;
   std::string version() const;  // "TLSv1.3"
   // What broke it, for people; empty while nothing did.
-  const std::string& why() const { return why_; }
+  std::string why() const override { return why_; }
 
  private:
   enum class State : uint8_t { kHandshake, kOpen, kFailed, kClosed };
