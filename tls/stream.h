@@ -17,6 +17,11 @@ class TlsTransport;
 constexpr size_t kRecord = 16 * 1024;    // plaintext of one record
 constexpr size_t kStaged = 4 * kRecord;  // plaintext that is encrypted before it is written
 constexpr size_t kOverhead = 2 * 1024;   // more than the records of kStaged need besides
+// Ciphertext that is taken from the inner transport for one call of the reader: a peer that sends
+// without end what is no bytes for the reader does not keep the thread.
+constexpr size_t kMostPulled = 2 * kStaged;
+// Ciphertext in a row without a byte for the reader: tickets and fresh keys are much less.
+constexpr size_t kMostTalk = 4 * kStaged;
 // Ciphertext that waits for a peer that reads nothing.
 constexpr size_t kMostPending = 2 * kStaged;
 

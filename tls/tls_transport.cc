@@ -78,6 +78,7 @@ void TlsTransport::Step() {
   for (bool again = true; again && state_ == State::kHandshake; again = write_error_ != 0) {
     const bool broke = write_error_ != 0;
     drained_ = false;
+    pulled_ = 0;
     wanted_ = kRecord;
     ERR_clear_error();
     const int r = SSL_do_handshake(ssl_);

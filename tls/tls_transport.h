@@ -105,6 +105,7 @@ class TlsTransport final : public net::Transport,
   long ReadInner(char* to, size_t room);
   void KeepUnread();
   bool Drained() const;
+  void CheckTalk();
   void Stage(const char* bytes, size_t size);
   void Flush();
   static int OnVerify(int ok, x509_store_ctx_st* store);
@@ -142,6 +143,8 @@ class TlsTransport final : public net::Transport,
   std::array<unsigned char, 5> first_{};  // the first bytes that came
   size_t owed_ = 0;                       // the plaintext in them
   size_t wanted_ = 0;                     // room of the reader
+  size_t pulled_ = 0;                     // ciphertext, in this call of the reader
+  size_t talk_ = 0;                       // ciphertext since the last byte for the reader
   std::string why_;
   net::Peer peer_;
   std::shared_ptr<const ServerContext> server_context_;

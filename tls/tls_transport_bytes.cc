@@ -19,6 +19,7 @@ net::IoResult TlsTransport::Read(char* to, size_t room) {
   if (handshaking()) return {Kind::kAgain};
   if (!open()) return {Kind::kBroken, 0, error_};
   more_ = false;
+  pulled_ = 0;
   size_t n = 0;
   while (n < room && open() && !ended_) {
     wanted_ = room - n;
@@ -26,6 +27,7 @@ net::IoResult TlsTransport::Read(char* to, size_t room) {
     ERR_clear_error();
     const int r = SSL_read_ex(ssl_, to + n, room - n, &got);
     n += got;
+    if (got > 0) talk_ = 0;
     if (r == 1 && !Drained()) continue;
     if (r == 1) break;
     const int e = SSL_get_error(ssl_, r);
@@ -37,6 +39,7 @@ net::IoResult TlsTransport::Read(char* to, size_t room) {
     }
   }
   KeepUnread();
+  CheckTalk();
   if (open())
     more_ = n > 0 && (ended_ || (n == room && (SSL_pending(ssl_) > 0 || !unread_.empty())));
   if (more_) loop_->AtTurnEnd(this);
@@ -54,6 +57,12 @@ bool TlsTransport::Drained() const {
          SSL_pending(ssl_) == 0;
 }
 
+void TlsTransport::CheckTalk() {
+  if (open() && talk_ > kMostTalk) {
+    Fail(EPROTO, "the peer sends nothing but messages of TLS itself, without end");
+  }
+}
+
 bool TlsTransport::end_ahead() const { return ended_ || inner_->end_ahead(); }
 
 bool TlsTransport::Readable() {
@@ -61,6 +70,7 @@ bool TlsTransport::Readable() {
   if (more_ || ended_ || state_ == State::kFailed) return true;
   if (handshaking() || (unread_.empty() && !inner_->Readable())) return false;
   drained_ = false;
+  pulled_ = 0;
   wanted_ = 1;
   char one;
   size_t got = 0;
@@ -75,6 +85,7 @@ bool TlsTransport::Readable() {
   } else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
     FailFrom(r);
   }
+  CheckTalk();
   Flush();
   const bool here = more_ || ended_ || !open();
   if (here) TellSoon();
@@ -92,10 +103,11 @@ long TlsTransport::ReadInner(char* to, size_t room) {
   } else {
     if (scratch->in_at == scratch->in_size) {
       if (inner_end_) return 0;
-      if (drained_) return kNothingNow;
+      if (drained_ || pulled_ >= kMostPulled) return kNothingNow;
       const size_t ask = std::clamp(wanted_ + kOverhead, kOverhead * 2, sizeof scratch->in);
       const net::IoResult r = inner_->Read(scratch->in, ask);
       drained_ = r.bytes < ask;
+      pulled_ += r.bytes;
       if (r.kind == net::IoResult::Kind::kAgain) return kNothingNow;
       if (r.kind == net::IoResult::Kind::kEnd) {
         inner_end_ = true;
@@ -112,6 +124,7 @@ long TlsTransport::ReadInner(char* to, size_t room) {
     std::memcpy(to, scratch->in + scratch->in_at, n);
     scratch->in_at += n;
   }
+  if (open()) talk_ += n;
   if (state_ == State::kHandshake && first_count_ < first_.size()) {
     const size_t keep = std::min(n, first_.size() - first_count_);
     std::copy_n(to, keep, first_.begin() + first_count_);

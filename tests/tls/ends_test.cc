@@ -1,4 +1,5 @@
 // How streams end, and what peers do that we never would.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -236,6 +237,60 @@ TEST_F(EndsTest, KeysAreUpdatedWhenThePeerAsks) {
     Settle(&loop_);
     EXPECT_EQ(raw_->Read(), "under new keys");
   }
+}
+
+// --- what is no bytes for the reader ---
+
+// So many fresh keys, none of which asks for one in return.
+void UpdateKeys(RawPeer* peer, int times) {
+  for (int i = 0; i < times; i++) {
+    SSL_key_update(peer->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+    SSL_do_handshake(peer->ssl);
+  }
+}
+
+TEST_F(EndsTest, APeerThatSendsFreshKeysWithoutEndIsCutOff) {
+  OpenRaw(
+      false, [](SSL_CTX*) {}, 10 << 20);
+  UpdateKeys(raw_.get(), 20'000);
+  raw_->Give();
+  Settle(&loop_);
+  EXPECT_EQ(server_.owner.gone, 1);
+  EXPECT_THAT(server_.owner.why.message(),
+              testing::HasSubstr("nothing but messages of TLS itself, without end"));
+}
+
+// Others have their turn meanwhile.
+TEST_F(EndsTest, OneReadTakesSoMuchOfFreshKeysOnly) {
+  OpenRaw(
+      false, [](SSL_CTX*) {}, 10 << 20);
+  server_.tls->Attach(nullptr);
+  for (int i = 0; i < 40; i++) {
+    UpdateKeys(raw_.get(), 500);
+    raw_->Write("x");
+  }
+  std::string all;
+  char some[64 * 1024];
+  for (int reads = 1; all.size() < 40 && server_.tls->open(); reads++) {
+    const net::IoResult r = server_.tls->Read(some, sizeof some);
+    if (r.kind == Kind::kBytes) all.append(some, r.bytes);
+    EXPECT_LE(all.size(), 16u * reads);
+  }
+  EXPECT_EQ(all, std::string(40, 'x'));
+}
+
+TEST_F(EndsTest, FreshKeysBetweenBytesMayGoOnForEver) {
+  OpenRaw(
+      false, [](SSL_CTX*) {}, 10 << 20);
+  std::string sent;
+  for (int i = 0; i < 20; i++) {
+    UpdateKeys(raw_.get(), 1000);
+    raw_->Write("x");
+    sent += "x";
+  }
+  Settle(&loop_);
+  EXPECT_EQ(server_.owner.got, sent);
+  EXPECT_EQ(server_.owner.gone, 0);
 }
 
 TEST_F(EndsTest, GarbageInsteadOfTlsIsShown) {
