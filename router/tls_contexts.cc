@@ -1,9 +1,9 @@
 #include "router/tls_contexts.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <utility>
+
+#include "net/read_file.h"
 
 namespace trestle::router {
 namespace {
@@ -13,38 +13,34 @@ using conf::ServerTlsConfig;
 
 constexpr size_t kMostBytes = 16 << 20;
 
-std::vector<std::string> FilesOf(const conf::CertificateConfig& certificate) {
-  std::vector<std::string> files = {certificate.cert_path.value, certificate.key_path.value};
-  for (const auto& path : certificate.intermediate_certs_paths) files.push_back(path.value);
-  return files;
+using Paths = std::vector<conf::Located<std::string>>;
+
+// Each path that a configuration has, in its order.
+void AddPaths(const conf::CertificateConfig& certificate, Paths* paths) {
+  paths->push_back(certificate.cert_path);
+  paths->push_back(certificate.key_path);
+  for (const auto& path : certificate.intermediate_certs_paths) paths->push_back(path);
 }
 
-std::vector<std::string> FilesOf(const ServerTlsConfig& config) {
-  std::vector<std::string> files;
-  for (const auto& certificate : config.certificates) {
-    for (std::string& file : FilesOf(certificate)) files.push_back(std::move(file));
-  }
-  if (!config.ca_cert_path.value.empty()) files.push_back(config.ca_cert_path.value);
-  return files;
+Paths PathsOf(const ServerTlsConfig& config) {
+  Paths paths;
+  for (const auto& certificate : config.certificates) AddPaths(certificate, &paths);
+  if (!config.ca_cert_path.value.empty()) paths.push_back(config.ca_cert_path);
+  return paths;
 }
 
-std::vector<std::string> FilesOf(const ClientTlsConfig& config) {
-  std::vector<std::string> files;
-  for (const auto& path : config.trust_certs) files.push_back(path.value);
-  if (config.client_auth) {
-    for (std::string& file : FilesOf(*config.client_auth)) files.push_back(std::move(file));
-  }
-  return files;
+Paths PathsOf(const ClientTlsConfig& config) {
+  Paths paths = config.trust_certs;
+  if (config.client_auth) AddPaths(*config.client_auth, &paths);
+  return paths;
 }
 
 // Of what is in the files, in their order; what cannot be read is told by who loads it.
-uint64_t DigestOf(const std::vector<std::string>& files) {
+uint64_t DigestOf(const Paths& paths) {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const std::string& file : files) {
-    std::ifstream in(file, std::ios::binary);
-    size_t read = 0;
-    for (std::istreambuf_iterator<char> at(in), end; at != end && read < kMostBytes; ++at, ++read) {
-      hash = (hash ^ static_cast<uint8_t>(*at)) * 0x100000001b3;
+  for (const auto& path : paths) {
+    for (const char c : net::ReadFile(path.value, kMostBytes).text) {
+      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
     }
     hash = (hash ^ 0x100) * 0x100000001b3;
   }
@@ -59,13 +55,38 @@ tls::KeyPair PairOf(const conf::CertificateConfig& certificate) {
   return pair;
 }
 
-// The key that is nearest to what is wrong.
-const conf::Located<std::string>& CulpritOf(const ServerTlsConfig& config) {
-  return config.certificates.front().cert_path;
+// Where something else begins in what is wrong with the files, and whose path it is about.
+struct Found {
+  size_t at;
+  const conf::Located<std::string>* path;
+};
+
+Found NextIn(const std::string& wrong, size_t from, const Paths& paths) {
+  Found first{std::string::npos, nullptr};
+  for (const auto& path : paths) {
+    const std::string begin = path.value + ": ";
+    size_t at = wrong.find(begin, from);
+    while (at != std::string::npos && at > 0 && wrong.compare(at - 2, 2, "; ") != 0) {
+      at = wrong.find(begin, at + 1);
+    }
+    if (at < first.at) first = {at, &path};
+  }
+  return first;
 }
-const conf::Located<std::string>& CulpritOf(const ClientTlsConfig& config) {
-  if (!config.trust_certs.empty()) return config.trust_certs.front();
-  return config.client_auth ? config.client_auth->cert_path : config.common_name;
+
+// One problem for each file that `wrong` tells of, with the key that names the file; what it tells
+// of none is a problem of `else_at`.
+void AddProblems(const std::string& wrong, const Paths& paths,
+                 const conf::Located<std::string>& else_at, const std::string& file,
+                 std::vector<conf::Problem>* problems) {
+  Found found = NextIn(wrong, 0, paths);
+  if (found.at != 0) return problems->push_back(else_at.Wrong(file, wrong));
+  while (found.path) {
+    const Found next = NextIn(wrong, found.at + 1, paths);
+    const size_t end = next.path ? next.at - 2 : wrong.size();
+    problems->push_back(found.path->Wrong(file, wrong.substr(found.at, end - found.at)));
+    found = next;
+  }
 }
 
 // Whatever the name.
@@ -104,7 +125,7 @@ void TlsContexts::AddServer(const ServerTlsConfig& config, const std::string& fi
                             const TlsState& state, const TlsContexts* before,
                             std::vector<conf::Problem>* problems) {
   if (FindIn(servers_, config) != servers_.end()) return;
-  const uint64_t digest = DigestOf(FilesOf(config));
+  const uint64_t digest = DigestOf(PathsOf(config));
   if (before) {
     const auto known = FindIn(before->servers_, config);
     if (known != before->servers_.end() && known->digest == digest) {
@@ -121,7 +142,8 @@ void TlsContexts::AddServer(const ServerTlsConfig& config, const std::string& fi
   options.tickets = state.tickets;
   auto context = tls::ServerContext::Load(options);
   if (!context.ok()) {
-    return problems->push_back(CulpritOf(config).Wrong(file, context.status().message()));
+    return AddProblems(context.status().message(), PathsOf(config),
+                       config.certificates.front().cert_path, file, problems);
   }
   servers_.push_back({config, digest, *std::move(context)});
 }
@@ -130,7 +152,7 @@ void TlsContexts::AddClient(const ClientTlsConfig& named, const std::string& fil
                             const TlsContexts* before, std::vector<conf::Problem>* problems) {
   const ClientTlsConfig config = Nameless(named);
   if (FindIn(clients_, config) != clients_.end()) return;
-  const uint64_t digest = DigestOf(FilesOf(config));
+  const uint64_t digest = DigestOf(PathsOf(config));
   if (before) {
     const auto known = FindIn(before->clients_, config);
     if (known != before->clients_.end() && known->digest == digest) {
@@ -146,7 +168,8 @@ void TlsContexts::AddClient(const ClientTlsConfig& named, const std::string& fil
   options.protocols = config.protocols;
   auto context = tls::ClientContext::Load(options);
   if (!context.ok()) {
-    return problems->push_back(CulpritOf(named).Wrong(file, context.status().message()));
+    return AddProblems(context.status().message(), PathsOf(config), named.common_name, file,
+                       problems);
   }
   clients_.push_back({config, digest, *std::move(context)});
 }
@@ -183,7 +206,7 @@ std::vector<std::string> TlsContexts::files() const {
   std::vector<std::string> files;
   const auto add = [&files](const auto& entries) {
     for (const auto& entry : entries) {
-      for (std::string& file : FilesOf(entry.config)) files.push_back(std::move(file));
+      for (const auto& path : PathsOf(entry.config)) files.push_back(path.value);
     }
   };
   add(servers_);

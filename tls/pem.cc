@@ -3,30 +3,30 @@
 #include <arpa/inet.h>
 #include <openssl/pem.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 #include <utility>
+
+#include "net/read_file.h"
 
 namespace trestle::tls {
 namespace {
+
+constexpr size_t kMostBytes = 16 << 20;
 
 base::Status Wrong(const std::string& path, const std::string& what) {
   return base::Status(base::Code::kInvalid, path + ": " + what);
 }
 
 base::Result<std::string> ReadFile(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  if (in) out << in.rdbuf();
-  // A directory opens, but cannot be read.
-  if (!in || in.bad() || (out.str().empty() && errno != 0)) {
-    return Wrong(path, std::string("cannot be read: ") + std::strerror(errno ? errno : EIO));
+  net::FileContents file = net::ReadFile(path, kMostBytes);
+  if (file.error != 0) {
+    return Wrong(path, std::string("cannot be read: ") + std::strerror(file.error));
   }
-  return std::move(out).str();
+  if (!file.regular) return Wrong(path, "cannot be read: it is no regular file");
+  if (file.text.size() > kMostBytes) return Wrong(path, "is larger than 16 MiB");
+  return std::move(file.text);
 }
 
 std::string LastError() {

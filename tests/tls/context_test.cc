@@ -67,7 +67,11 @@ TEST(ServerContextTest, FilesThatCannotBeUsedAreNamedWithTheReason) {
   EXPECT_EQ(Wrong(KeyPair{a, nowhere, {}}),
             nowhere + ": cannot be read: No such file or directory");
   EXPECT_EQ(Wrong(KeyPair{Certs::Dir(), key, {}}),
-            Certs::Dir() + ": cannot be read: Is a directory");
+            Certs::Dir() + ": cannot be read: it is no regular file");
+  const std::string pipe = Certs::Dir() + "/pipe";
+  ASSERT_TRUE(mkfifo(pipe.c_str(), 0600) == 0 || errno == EEXIST);
+  EXPECT_EQ(Wrong(KeyPair{pipe, key, {}}), pipe + ": cannot be read: it is no regular file")
+      << "nobody waits for who might write to it";
   EXPECT_EQ(Wrong(KeyPair{key, key, {}}), key + ": there is no PEM certificate in it");
   EXPECT_EQ(Wrong(KeyPair{Certs::Pem("empty"), key, {}}),
             Certs::Pem("empty") + ": there is no PEM certificate in it");
