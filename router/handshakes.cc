@@ -2,84 +2,219 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace trestle::router {
 namespace {
 
 constexpr base::Duration kTellAgain = std::chrono::seconds(1);
+constexpr base::Duration kLeast = std::chrono::milliseconds(1);
+
+std::string With(const net::Address& peer) { return "the TLS handshake with " + peer.Show() + " "; }
 
 }  // namespace
+
+class Handshakes::Comer final : private net::Transport::Events {
+ public:
+  using Mode = tls::Accepting::Mode;
+  Comer(Handshakes* owner, std::unique_ptr<net::Transport> from, base::Buffer bytes, Mode what,
+        Ready to)
+      : transport(std::move(from)),
+        unread(std::move(bytes)),
+        mode(what),
+        ready(std::move(to)),
+        until(owner->loop_->Now() + owner->options_.timeout),
+        owner_(owner),
+        timer_(owner->loop_, [this] { owner_->OnComerTime(this); }) {
+    timer_.ArmAt(until);
+    transport->Attach(this);
+    transport->WatchRead(net::Transport::Watch::kRead);
+  }
+  ~Comer() override {
+    if (transport) transport->Close(false);
+  }
+
+  // For whoever goes on with it; nothing is told any more.
+  std::unique_ptr<net::Transport> Take() {
+    timer_.Cancel();
+    transport->WatchRead(net::Transport::Watch::kOff);
+    return std::move(transport);
+  }
+
+  std::unique_ptr<net::Transport> transport;
+  base::Buffer unread;
+  const Mode mode;
+  const Ready ready;
+  const base::TimePoint until;
+  bool silent = true;
+  Comers::iterator at;
+
+ private:
+  // Bytes, or its end: whoever shakes hands reads either.
+  void OnReadable() override {
+    transport->WatchRead(net::Transport::Watch::kOff);
+    owner_->OnFirstBytes(this);
+  }
+  void OnWritable() override {}
+  void OnHangup() override {}
+  void OnEndAhead() override {}
+
+  Handshakes* owner_;
+  net::Timer timer_;
+};
+
+struct Handshakes::Running {
+  net::Transport* transport;  // what TLS is spoken over
+  net::Address peer;
+  base::TimePoint since;
+  Ready ready;
+  std::unique_ptr<tls::Accepting> accepting;
+};
 
 Handshakes::Handshakes(net::EventLoop* loop, base::Scope* scope, Ready ready)
     : loop_(loop),
       ready_(std::move(ready)),
+      crowd_(loop, [this] { MakeRoom(); }),
       handshakes_(scope->counter("handshakes")),
       failures_(scope->counter("failures")),
       refused_(scope->counter("refused")),
       clear_(scope->counter("clear_text")),
       pending_(scope->gauge("pending")) {}
 
-Handshakes::~Handshakes() {
-  pending_->Add(-static_cast<int64_t>(running_.size() + waiting_.size()));
+Handshakes::~Handshakes() { pending_->Add(-static_cast<int64_t>(all())); }
+
+void Handshakes::Set(Options options) {
+  options_ = std::move(options);
+  Next();
 }
 
-void Handshakes::Set(Options options) { options_ = std::move(options); }
-
 void Handshakes::Begin(std::unique_ptr<net::Transport> transport) {
-  Add({std::move(transport), {}, options_.mode, ready_});
+  Add(std::make_unique<Comer>(this, std::move(transport), base::Buffer(), options_.mode, ready_));
 }
 
 void Handshakes::Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread,
                         Ready ready) {
-  Add({std::move(transport), std::move(unread), tls::Accepting::Mode::kTls, std::move(ready)});
+  Add(std::make_unique<Comer>(this, std::move(transport), std::move(unread),
+                              tls::Accepting::Mode::kTls, std::move(ready)));
 }
 
-void Handshakes::Add(Fresh fresh) {
+void Handshakes::Add(std::unique_ptr<Comer> comer) {
   pending_->Add(1);
-  if (running_.size() >= options_.most) return waiting_.push_back(std::move(fresh));
-  Start(std::move(fresh));
+  silent_.push_back(std::move(comer));
+  Comer* added = silent_.back().get();
+  added->at = std::prev(silent_.end());
+  if (!added->unread.empty()) OnFirstBytes(added);
 }
 
-void Handshakes::Start(Fresh fresh) {
-  const auto at = running_.emplace(running_.end());
-  at->ready = std::move(fresh.ready);
+void Handshakes::OnFirstBytes(Comer* comer) {
+  comer->silent = false;
+  waiting_.splice(waiting_.end(), silent_, comer->at);
+  Next();
+  if (!waiting_.empty() && !crowd_.armed()) MakeRoom();
+}
+
+void Handshakes::OnComerTime(Comer* comer) {
+  const bool silent = comer->silent;
+  Comers& its = silent ? silent_ : waiting_;
+  std::unique_ptr<Comer> gone = std::move(*comer->at);
+  its.erase(gone->at);
+  pending_->Add(-1);
+  if (silent && gone->mode == tls::Accepting::Mode::kOptional) {
+    // It may rest in a client's pool.
+    OnAccepted({gone->Take(), false, {}}, gone->ready);
+  } else {
+    gone->transport->Close(false);
+    Failed(With(gone->transport->peer().address) +
+               (silent ? "did not begin within " : "had no turn (maxHandshakes) within ") +
+               base::ShowMillis(options_.timeout),
+           gone->ready);
+  }
+  loop_->DeleteLater(std::move(gone));
+}
+
+// Perhaps from within an event of the comer's.
+void Handshakes::Start(std::unique_ptr<Comer> comer) {
+  std::unique_ptr<net::Transport> transport = comer->Take();
+  const base::TimePoint now = loop_->Now();
+  const base::Duration left = std::max<base::Duration>(comer->until - now, kLeast);
+  const auto at = running_.insert(
+      running_.end(), {transport.get(), transport->peer().address, now, comer->ready, nullptr});
   at->accepting = std::make_unique<tls::Accepting>(
-      loop_, std::move(fresh.transport), options_.context, fresh.mode, options_.timeout,
+      loop_, std::move(transport), options_.context, comer->mode, left,
       [this, at](base::Result<tls::Accepting::Accepted> result) { OnDone(at, std::move(result)); },
-      std::move(fresh.unread));
+      std::move(comer->unread));
+  loop_->DeleteLater(std::move(comer));
+}
+
+void Handshakes::Next() {
+  while (running_.size() < options_.most && !waiting_.empty()) {
+    std::unique_ptr<Comer> comer = std::move(waiting_.back());
+    waiting_.pop_back();
+    Start(std::move(comer));
+  }
+}
+
+void Handshakes::MakeRoom() {
+  const base::TimePoint now = loop_->Now();
+  size_t wanted = waiting_.size();
+  for (auto at = running_.begin(); at != running_.end() && wanted > 0;) {
+    if (now - at->since < patience()) break;
+    const auto one = at++;
+    if (one->transport->Readable()) continue;  // it goes on in this turn
+    --wanted;
+    const std::string why = With(one->peer) + "took longer than " + base::ShowMillis(patience()) +
+                            " while others wait (maxHandshakes)";
+    const Ready ready = std::move(one->ready);
+    running_.erase(one);
+    pending_->Add(-1);
+    Failed(why, ready);
+  }
+  Next();
+  if (!waiting_.empty()) crowd_.Arm(std::max(patience() / 4, kLeast));
 }
 
 void Handshakes::OnDone(std::list<Running>::iterator at,
                         base::Result<tls::Accepting::Accepted> result) {
   loop_->DeleteLater(std::move(at->accepting));
+  const net::Address peer = at->peer;
   const Ready ready = std::move(at->ready);
   running_.erase(at);
   pending_->Add(-1);
-  if (!result.ok()) {
-    failures_->Add();
-    Tell(result.status().message());
-    ready(nullptr, {});
-  } else if (const std::string why = Refusal(*result); !why.empty()) {
-    refused_->Add();
-    Tell(why);
-    result->transport->Close(false);
-    loop_->DeleteLater(std::move(result->transport));
-    ready(nullptr, {});
+  if (result.ok()) {
+    OnAccepted(std::move(*result), ready);
+  } else if (result.status().code() == base::Code::kTimeout) {
+    Failed(With(peer) + "took longer than " + base::ShowMillis(options_.timeout), ready);
   } else {
-    (result->tls ? handshakes_ : clear_)->Add();
-    ready(std::move(result->transport), std::move(result->unread));
+    Failed(result.status().message(), ready);
   }
   Next();
+}
+
+void Handshakes::OnAccepted(tls::Accepting::Accepted accepted, const Ready& ready) {
+  if (const std::string why = Refusal(accepted); !why.empty()) {
+    refused_->Add();
+    accepted.transport->Close(false);
+    loop_->DeleteLater(std::move(accepted.transport));
+    Tell(why);
+    return ready(nullptr, {});
+  }
+  (accepted.tls ? handshakes_ : clear_)->Add();
+  ready(std::move(accepted.transport), std::move(accepted.unread));
+}
+
+void Handshakes::Failed(const std::string& why, const Ready& ready) {
+  failures_->Add();
+  Tell(why);
+  ready(nullptr, {});
 }
 
 std::string Handshakes::Refusal(const tls::Accepting::Accepted& accepted) const {
   if (!options_.allow || (!accepted.tls && options_.may_agree_later)) return "";
   const net::Peer& peer = accepted.transport->peer();
-  if (peer.identity.empty()) return peer.address.Show() + ": who has no identity is not allowed";
-  return options_.allow->Have(peer.identity)
-             ? ""
-             : peer.address.Show() + ": " + peer.identity + " is not allowed";
+  const std::string who = peer.address.Show() + ": ";
+  if (peer.identity.empty()) return who + "who has no identity is not allowed";
+  return options_.allow->Have(peer.identity) ? "" : who + peer.identity + " is not allowed";
 }
 
 void Handshakes::Tell(const std::string& why) {
@@ -94,25 +229,16 @@ void Handshakes::Tell(const std::string& why) {
   }
 }
 
-void Handshakes::Next() {
-  while (running_.size() < options_.most && !waiting_.empty()) {
-    Fresh fresh = std::move(waiting_.front());
-    waiting_.pop_front();
-    Start(std::move(fresh));
-  }
-}
-
 void Handshakes::GiveUp() {
   std::vector<Ready> gone;
-  for (Running& one : running_) {
-    loop_->DeleteLater(std::move(one.accepting));
-    gone.push_back(std::move(one.ready));
+  for (const Running& one : running_) gone.push_back(one.ready);
+  for (const Comers* comers : {&silent_, &waiting_}) {
+    for (const auto& one : *comers) gone.push_back(one->ready);
   }
-  for (Fresh& one : waiting_) {
-    one.transport->Close(false);
-    gone.push_back(std::move(one.ready));
-  }
+  crowd_.Cancel();
+  // At once: who waits for the end of the turn may still tell of its own.
   running_.clear();
+  silent_.clear();
   waiting_.clear();
   pending_->Add(-static_cast<int64_t>(gone.size()));
   for (const Ready& ready : gone) ready(nullptr, {});

@@ -2,12 +2,16 @@
 // clear text is welcome too, until they turn out to speak that), and those that agreed on it in
 // clear text. So many shake hands at the same time; more wait.
 //
+// Clients that are silent or slow hold up no others: who has sent nothing yet takes no place; the
+// time of a connection runs from when it came, also while it waits; of those that wait the last one
+// is next, as its client is the likeliest to be still there; and while any wait, a place is had for
+// a fifth of that time only, unless the client's next bytes are here.
+//
 // Lifetime: destroying it gives all of them up. Threading: its worker's loop. Errors: a handshake
 // that fails is told in the log, so many a second, and counted by what went wrong.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -29,10 +33,10 @@ class Handshakes {
   struct Options {
     std::shared_ptr<const tls::ServerContext> context;
     tls::Accepting::Mode mode = tls::Accepting::Mode::kTls;
-    base::Duration timeout{};
-    uint32_t most = 1;                // at the same time
+    base::Duration timeout{};  // from when a connection came
+    uint32_t most = 1;         // at the same time
     std::optional<Identities> allow;  // none: everybody may
-    bool may_agree_later = false;     // who speaks clear text will be secured before any call
+    bool may_agree_later = false;     // who speaks clear text will be in TLS before any call
   };
   // Takes a connection that can be used, with what was read of it; nothing: it ended here.
   using Ready = std::function<void(std::unique_ptr<net::Transport>, base::Buffer unread)>;
@@ -42,38 +46,45 @@ class Handshakes {
   Handshakes(const Handshakes&) = delete;
   Handshakes& operator=(const Handshakes&) = delete;
 
-  // For connections from now on.
+  // For handshakes from now on.
   void Set(Options options);
   void Begin(std::unique_ptr<net::Transport> transport);
-  // One that agreed on TLS: it begins now, and `unread` is of it.
+  // One that agreed on TLS; `unread` is of that.
   void Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread, Ready ready);
-  // Connections that shake hands or wait end here.
+  // Connections that shake hands or wait end here. Not from within a Ready.
   void GiveUp();
 
  private:
-  struct Fresh {
-    std::unique_ptr<net::Transport> transport;
-    base::Buffer unread;
-    tls::Accepting::Mode mode;
-    Ready ready;
-  };
-  struct Running {
-    std::unique_ptr<tls::Accepting> accepting;
-    Ready ready;
-  };
-  void Add(Fresh fresh);
-  void Start(Fresh fresh);
+  class Comer;  // has not begun
+  struct Running;
+  using Comers = std::list<std::unique_ptr<Comer>>;
+
+  void Add(std::unique_ptr<Comer> comer);
+  void OnFirstBytes(Comer* comer);
+  void OnComerTime(Comer* comer);
+  void Start(std::unique_ptr<Comer> comer);
+  // The last who waits, and so on, as far as there are places.
+  void Next();
+  // Takes places from those that are slow.
+  void MakeRoom();
+  void OnDone(std::list<Running>::iterator at, base::Result<tls::Accepting::Accepted> result);
+  void OnAccepted(tls::Accepting::Accepted accepted, const Ready& ready);
   // Why the client may not; empty: it may.
   std::string Refusal(const tls::Accepting::Accepted& accepted) const;
+  // The end of one that is no connection.
+  void Failed(const std::string& why, const Ready& ready);
   void Tell(const std::string& why);
-  void OnDone(std::list<Running>::iterator at, base::Result<tls::Accepting::Accepted> result);
-  void Next();
+  size_t all() const { return silent_.size() + waiting_.size() + running_.size(); }
+  // How long a place is had while others wait.
+  base::Duration patience() const { return options_.timeout / 5; }
 
   net::EventLoop* loop_;
   Ready ready_;
   Options options_;
-  std::list<Running> running_;
-  std::deque<Fresh> waiting_;
+  Comers silent_;               // nothing came of them
+  Comers waiting_;              // in the order of their first bytes
+  std::list<Running> running_;  // in the order of their beginning
+  net::Timer crowd_;            // while any wait
   base::Counter *handshakes_, *failures_, *refused_, *clear_;
   base::Gauge* pending_;
   base::TimePoint tell_at_{};
