@@ -115,6 +115,10 @@ std::string WhyBroken(std::string_view first, bool done) {
     if (!done && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
       return "the peer closed the connection in the middle of the handshake";
     }
+    if (done && reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE) {
+      return "the peer takes the handshake back: it wants another certificate of ours, or it asked "
+             "for a second handshake (renegotiation), which it does not get";
+    }
     for (const Row& row : kReasons) {
       if (row.reason == reason) return row.text;
     }

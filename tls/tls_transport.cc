@@ -153,7 +153,10 @@ void TlsTransport::TellSoon() {
   loop_->AtTurnEnd(this);
 }
 
-void TlsTransport::Attach(net::Transport::Events* events) { events_ = events; }
+void TlsTransport::Attach(net::Transport::Events* events) {
+  events_ = events;
+  buffered_only_ = false;  // what another one was told, and did not read
+}
 
 void TlsTransport::WatchRead(Watch watch) {
   watch_ = watch;

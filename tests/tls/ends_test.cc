@@ -160,6 +160,44 @@ TEST_F(EndsTest, WhatCameBeforeAFailedWriteIsReadWhereItIsOfUse) {
   EXPECT_EQ(client_.owner.got, "early");
 }
 
+// As TlsConnector: waits for the handshake, and reads nothing.
+struct FirstOwner final : net::Transport::Events {
+  void OnReadable() override { tls->WatchRead(net::Transport::Watch::kOff); }
+  void OnWritable() override {}
+  void OnHangup() override {}
+  void OnEndAhead() override {}
+  TlsTransport* tls = nullptr;
+};
+
+TEST_F(EndsTest, AFirstWriteThatFailsHasTheReasonThatCameBefore) {
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  near->set_peer({*net::Address::Parse("10.0.0.1", 443), {}});
+  raw_ = std::make_unique<RawPeer>(true, std::move(far));
+  SSL_CTX_set_verify(raw_->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     nullptr);
+  raw_->Begin(true);
+  client_.inner = near.get();
+  auto tls = TlsTransport::Client(&loop_, std::move(near), Load(client_options_), nullptr);
+  client_.tls = tls.get();
+  FirstOwner first;
+  first.tls = tls.get();
+  tls->Attach(&first);
+  tls->WatchRead(net::Transport::Watch::kRead);
+  Converse(raw_.get(), &loop_);  // it wants a certificate, and says so when all is done for us
+  ASSERT_TRUE(client_.tls->open());
+  client_.inner->break_writes();
+  client_.owner.reads_rest = true;
+  // In one turn: the session begins, and writes.
+  loop_.Post([this, tls = std::make_shared<std::unique_ptr<TlsTransport>>(std::move(tls))] {
+    client_.connection = std::make_unique<net::Connection>(&loop_, std::move(*tls), &client_.owner);
+    client_.connection->Start();
+    client_.Write("a call");
+  });
+  Settle(&loop_);
+  EXPECT_EQ(client_.owner.why.message(),
+            "connection to 10.0.0.1:443 broke: the peer wants a certificate of ours");
+}
+
 TEST_F(EndsTest, ADamagedRecordBreaksItAndBothAreTold) {
   OpenRaw(false);
   SSL_write(raw_->ssl, "hello", 5);
