@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 
 from client import PATIENCE, Client
 from fake_backend import FakeBackend
@@ -71,10 +72,15 @@ class TlsClient(Client):
 
 
 class TlsBackend(FakeBackend):
-    """A backend that speaks TLS; a connection that does not is dropped, and told in `failures`."""
+    """A backend that speaks TLS; a connection that does not is dropped, and told in `failures`.
+
+    Methods beside those of FakeBackend: damaged sends bytes that are no record of TLS; endInReply
+    says in good order in the middle of its reply that no more comes.
+    """
 
     def __init__(self, name, context, **more):
-        self.context, self.failures, self.names, self.resumed = context, [], [], 0
+        self.context, self.failures, self.names = context, [], []
+        self.shaken = self.resumed = 0
         self.context.sni_callback = lambda _, asked, __: self.names.append(asked)
         super().__init__(name, **more)
 
@@ -91,8 +97,83 @@ class TlsBackend(FakeBackend):
         secure.settimeout(None)
         with self.lock:
             self.connections.add(secure)
+            self.shaken += 1
             self.resumed += bool(secure.session_reused)
+            self.lock.notify_all()
         super().serve(secure)
+
+    def do_damaged(self, connection, _):
+        os.write(connection.fileno(), b"\x17\x03\x03\x00\x40" + b"damaged!" * 8)
+        return True
+
+    def do_endInReply(self, connection, _):
+        connection.sendall(b"\x00\x00\x00\x40half of it")
+        try:
+            connection.unwrap()
+        except (OSError, ssl.SSLError):
+            pass  # the router need not say its end
+        return False
+
+
+class ClearBackend(FakeBackend):
+    """A backend that does what `act` does with each connection, in clear; it ends afterwards."""
+
+    def __init__(self, name, act):
+        self.act = act
+        super().__init__(name)
+
+    def serve(self, connection):
+        connection.settimeout(PATIENCE)
+        try:
+            self.act(connection)
+        except OSError:
+            pass  # the router ended it
+        finally:
+            self.end(connection)
+            connection.close()
+            with self.lock:
+                self.connections.discard(connection)
+
+
+class OpenSsl:
+    """OpenSSL's command line as a peer; what it says is in `said`."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(["openssl", *map(str, arguments)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        while more := os.read(self.process.stdout.fileno(), 65536):
+            self.said += more
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait(self):
+        self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
+        return self.said.decode(errors="replace")
+
+    def stop(self):
+        self.process.kill()
+        self.process.stdin.close()
+        self.wait()
+        self.process.stdout.close()
+
+
+def client_hello(context=None, name="a.example"):
+    """The first bytes that a client sends."""
+    out = ssl.MemoryBIO()
+    peer = (context or client_context()).wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
+    try:
+        peer.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
 
 
 def handshake(port, context, name="a.example"):

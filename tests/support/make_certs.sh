@@ -9,6 +9,7 @@
 #   wild                    *.wild.example
 #   cn_only                 a server with the common name cn.example and no SAN
 #   expired, early          a.example, out of its time
+#   soon                    a.example, with 10 days left
 #   stranger                a.example, by stranger_ca
 #   client_uri, client_dns, client_cn, client_stranger, client_expired
 #   weak                    an RSA key of 1024 bits
@@ -50,7 +51,7 @@ CNF
 is_ca=("basicConstraints=critical,CA:true" "keyUsage=critical,keyCertSign,cRLSign" "subjectKeyIdentifier=hash")
 server=("basicConstraints=CA:false" "extendedKeyUsage=serverAuth")
 client=("basicConstraints=CA:false" "extendedKeyUsage=clientAuth")
-for name in ca intermediate stranger_ca a b direct wild cn_only expired early stranger other \
+for name in ca intermediate stranger_ca a b direct wild cn_only expired early soon stranger other \
             client_uri client_dns client_cn client_stranger client_expired; do
   key $name
 done
@@ -79,6 +80,8 @@ sign expired intermediate "/CN=a.example" "${server[@]}" "subjectAltName=DNS:a.e
 sign client_expired ca "/CN=a client" "${client[@]}"
 from=20490102030405Z to=20500101000000Z
 sign early intermediate "/CN=a.example" "${server[@]}" "subjectAltName=DNS:a.example"
+from=20200101000000Z to=$(date -u -d "10 days" +%Y%m%d%H%M%SZ)
+sign soon intermediate "/CN=a.example" "${server[@]}" "subjectAltName=DNS:a.example"
 
 cat a.pem intermediate.pem >a_chain.pem
 : >empty.pem
