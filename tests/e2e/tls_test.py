@@ -226,21 +226,5 @@ class Reloaded(RouterTest):
         self.assertGreater(list(days.values())[0], 365)
 
 
-class NotAtAll(unittest.TestCase):
-    def test_files_that_cannot_be_used_are_errors_with_their_key(self):
-        for tls, reason in (
-                ({"certPath": "/nowhere.pem", "keyPath": pem("a.key")}, "/nowhere.pem"),
-                ({"certPath": pem("a.pem"), "keyPath": pem("other.key")}, "other.key"),
-                ({"certPath": pem("expired.pem"), "keyPath": pem("expired.key")}, "expired"),
-                ({"certPath": pem("empty.pem"), "keyPath": pem("a.key")}, "empty.pem"),
-                ({"certPath": pem("rsa.pem"), "keyPath": pem("rsa_encrypted.key")}, "encrypted")):
-            router = Router([one_router(tls)])
-            self.addCleanup(router.stop)
-            router.launch()
-            self.assertEqual(router.wait(), 2, router.log())
-            self.assertIn("routers[0].servers[0].tls.certPath", router.log())
-            self.assertIn(reason, router.log())
-
-
 if __name__ == "__main__":
     unittest.main(verbosity=2)
