@@ -95,9 +95,9 @@ TEST_F(EndsTest, AnEndWithoutCloseNotifyIsATruncation) {
     EXPECT_EQ(server_.owner.got, "half of it");
     EXPECT_EQ(server_.owner.ends, 0);
     EXPECT_EQ(server_.owner.gone, 1);
-    EXPECT_EQ(server_.owner.why.message(),
-              "connection to 10.0.0.2:40000 broke: the peer closed it without close_notify: it was "
-              "cut off");
+    EXPECT_THAT(
+        server_.owner.why.message(),
+        testing::EndsWith(" broke: the peer closed it without close_notify: it was cut off"));
     server_.Drop();
   }
 }
@@ -207,7 +207,8 @@ TEST_F(EndsTest, ADamagedRecordBreaksItAndBothAreTold) {
   Settle(&loop_);
   EXPECT_EQ(server_.owner.got, "");
   EXPECT_EQ(server_.owner.gone, 1);
-  EXPECT_NE(server_.owner.why.message().find("Protocol error"), std::string::npos);
+  EXPECT_THAT(server_.owner.why.message(),
+              testing::EndsWith(" broke: a record was damaged on its way"));
   raw_->Take();
   char c;
   ERR_clear_error();
