@@ -33,8 +33,8 @@ class Handshakes {
   struct Options {
     std::shared_ptr<const tls::ServerContext> context;
     tls::Accepting::Mode mode = tls::Accepting::Mode::kTls;
-    base::Duration timeout{};  // from when a connection came
-    uint32_t most = 1;         // at the same time
+    base::Duration timeout{};         // from when a connection came
+    uint32_t most = 1;                // at the same time
     std::optional<Identities> allow;  // none: everybody may
     bool may_agree_later = false;     // who speaks clear text will be in TLS before any call
   };
