@@ -80,6 +80,7 @@ Handshakes::Handshakes(net::EventLoop* loop, base::Scope* scope, Ready ready)
       failures_(scope->counter("failures")),
       refused_(scope->counter("refused")),
       clear_(scope->counter("clear_text")),
+      gone_(scope->counter("gone")),
       pending_(scope->gauge("pending")) {}
 
 Handshakes::~Handshakes() { pending_->Add(-static_cast<int64_t>(all())); }
@@ -183,6 +184,9 @@ void Handshakes::OnDone(std::list<Running>::iterator at,
   pending_->Add(-1);
   if (result.ok()) {
     OnAccepted(std::move(*result), ready);
+  } else if (result.status().code() == base::Code::kCancelled) {
+    gone_->Add();  // nothing to tell anybody
+    ready(nullptr, {});
   } else if (result.status().code() == base::Code::kTimeout) {
     Failed(With(peer) + "took longer than " + base::ShowMillis(options_.timeout), ready);
   } else {

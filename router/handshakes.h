@@ -85,7 +85,7 @@ class Handshakes {
   Comers waiting_;              // in the order of their first bytes
   std::list<Running> running_;  // in the order of their beginning
   net::Timer crowd_;            // while any wait
-  base::Counter *handshakes_, *failures_, *refused_, *clear_;
+  base::Counter *handshakes_, *failures_, *refused_, *clear_, *gone_;
   base::Gauge* pending_;
   base::TimePoint tell_at_{};
   uint64_t untold_ = 0;

@@ -37,6 +37,7 @@ Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Na
       tls_(std::move(tls)),
       tls_reloads_(table_->root()->Child("tls")->counter("reloads")),
       failed_tls_reloads_(table_->root()->Child("tls")->counter("failed_reloads")),
+      last_tls_ok_(table_->root()->Child("tls")->gauge("last_reload_ok")),
       tls_watch_(loop, table_->root()->Child("tls"), [this] { OnTlsFiles(); }),
       names_(loop, std::move(namers), BaseDtabs(setup_), table_->root()->Child("names")),
       derivations_(loop),
@@ -48,6 +49,7 @@ Process::Process(net::EventLoop* loop, base::Metrics* metrics, Config config, Na
         loop_->Stop();
       }) {
   last_reload_ok_->Set(1);
+  last_tls_ok_->Set(1);
 }
 
 Process::~Process() {
@@ -108,6 +110,7 @@ std::vector<base::Status> Process::Reload(Config config, Namers namers,
   announcers_.Apply(setup_, admin_->address());
   reloads_->Add();
   last_reload_ok_->Set(1);
+  last_tls_ok_->Set(1);
   LOG(INFO) << "reloaded the configuration" << (told.empty() ? "" : ": ") << told;
   return {};
 }
@@ -129,8 +132,10 @@ void Process::OnTlsFiles() {
   for (const conf::Problem& problem : problems) LOG(ERROR) << problem.Show();
   if (!problems.empty()) {
     LOG(ERROR) << "certificates were not read again; those in use stay";
+    last_tls_ok_->Set(0);
     return failed_tls_reloads_->Add();
   }
+  last_tls_ok_->Set(1);
   if (fresh->Same(*setup_.tls)) return;
   SetTls(std::move(fresh), &setup_);
   tls_watch_.Watch(setup_.tls);

@@ -92,6 +92,7 @@ class Process {
   Setup setup_;
   Tls tls_;
   base::Counter *tls_reloads_, *failed_tls_reloads_;
+  base::Gauge* last_tls_ok_;
   TlsWatch tls_watch_;
   Names names_;
   Derivations derivations_;

@@ -219,7 +219,9 @@ std::vector<std::string> TlsContexts::files() const {
 std::vector<TlsContexts::Expiry> TlsContexts::expiries() const {
   std::vector<Expiry> all;
   for (const Server& server : servers_) {
-    all.push_back({server.config.certificates.front().cert_path.value, server.context->expires()});
+    for (size_t i = 0; i < server.config.certificates.size(); i++) {
+      all.push_back({server.config.certificates[i].cert_path.value, server.context->expires()[i]});
+    }
   }
   for (const Client& client : clients_) {
     const auto at = client.context->expires();

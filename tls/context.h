@@ -49,8 +49,9 @@ class ServerContext {
  public:
   static base::Result<std::shared_ptr<const ServerContext>> Load(const ServerOptions& options);
 
-  // The earliest end of its own certificates.
-  base::WallTime expires() const { return expires_; }
+  // For each of its certificates, in their order: the end of that, or of one that goes with it if
+  // that is sooner.
+  const std::vector<base::WallTime>& expires() const { return expires_; }
   // For this folder: the context that connections begin with.
   ssl_ctx_st* first() const { return contexts_[0].get(); }
   // For this folder: takes the certificate that has the name which `ssl`'s client asks for, or a
@@ -64,7 +65,7 @@ class ServerContext {
   std::shared_ptr<TicketKeys> tickets_;
   std::vector<std::shared_ptr<ssl_ctx_st>> contexts_;  // one for each certificate
   std::unordered_map<std::string, size_t> names_;      // "a.example", "*.example"
-  base::WallTime expires_ = base::WallTime::max();
+  std::vector<base::WallTime> expires_;
 };
 
 struct ClientOptions {

@@ -46,7 +46,10 @@ void Accepting::BeginTls(std::unique_ptr<net::Transport> inner) {
 void Accepting::OnReadable() {
   if (clear_) return Look();
   if (!tls_ || tls_->handshaking()) return;
-  if (!tls_->open()) return Fail(base::Code::kClosed, "failed: " + tls_->why());
+  if (!tls_->open()) {
+    return Fail(tls_->heard() ? base::Code::kClosed : base::Code::kCancelled,
+                "failed: " + tls_->why());
+  }
   tls_->WatchRead(net::Transport::Watch::kOff);
   Finish(Accepted{std::move(tls_), true, {}});
 }

@@ -2,7 +2,8 @@
 // known which of TLS and clear text it speaks.
 //
 // Lifetime: destroying it gives up and closes the connection; `done` is not called then. Threading:
-// its loop's. Errors: kTimeout; kClosed, with a text for people that has the client's address.
+// its loop's. Errors: kTimeout; kCancelled: the client went without a word, as health checks do;
+// kClosed: all else. With a text for people that has the client's address.
 #pragma once
 
 #include <functional>

@@ -85,7 +85,7 @@ base::Status ServerContext::Add(const ServerOptions& options, const KeyPair& pai
   SSL_CTX_set_tlsext_servername_callback(context->get(), &OnName);
   SSL_CTX_set_tlsext_servername_arg(context->get(), this);
   for (std::string& name : own->names) names_.emplace(std::move(name), contexts_.size());
-  expires_ = std::min(expires_, own->expires);
+  expires_.push_back(own->expires);
   contexts_.emplace_back(context->release(), &SSL_CTX_free);
   return base::Status::Ok();
 }

@@ -68,6 +68,8 @@ class TlsTransport final : public net::Transport,
   bool handshaking() const { return state_ == State::kHandshake; }
   // The handshake is done, and nothing broke since.
   bool open() const { return state_ == State::kOpen; }
+  // Any byte of the peer's came.
+  bool heard() const { return first_count_ > 0; }
   bool resumed() const;
   std::string version() const;  // "TLSv1.3"
   // What broke it, for people; empty while nothing did.

@@ -219,5 +219,48 @@ TEST_F(HandshakesTest, GivingUpEndsAllOfThem) {
   for (const auto& slow : slow_) EXPECT_TRUE(slow->peer_ended());
 }
 
+TEST_F(HandshakesTest, AHealthCheckIsNoFailure) {
+  Come()->Close(false);
+  Settle(&loop_);
+  EXPECT_EQ(failed_, 1) << "its connection is over";
+  EXPECT_EQ(Failures(), 0u);
+  EXPECT_EQ(scope_->counter("gone")->value(), 1u);
+}
+
+TEST_F(HandshakesTest, OneThatAgreedOnTlsIsToldWhoAskedForIt) {
+  auto secure = [this](std::unique_ptr<MemoryTransport> end, std::vector<int>* told) {
+    handshakes_.Secure(std::move(end), {},
+                       [told](std::unique_ptr<net::Transport> transport, base::Buffer) {
+                         told->push_back(transport ? 1 : 0);
+                       });
+  };
+  std::vector<int> good, bad;
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  secure(std::move(far), &good);
+  auto client = tls::TlsTransport::Client(&loop_, std::move(near), client_, nullptr);
+  Settle(&loop_);
+  EXPECT_EQ(good, std::vector<int>{1});
+  auto [other, end] = MemoryTransport::Pair(&loop_);
+  secure(std::move(end), &bad);
+  other->Send("what is not TLS");
+  Settle(&loop_);
+  EXPECT_EQ(bad, std::vector<int>{0});
+  EXPECT_EQ(Failures(), 1u);
+  EXPECT_TRUE(ready_.empty()) << "these are for fresh ones";
+  EXPECT_EQ(failed_, 0);
+}
+
+TEST_F(HandshakesTest, WhatWasReadBehindTheAgreementIsTls) {
+  std::vector<int> told;
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  handshakes_.Secure(std::move(far), base::Buffer::Copy("smuggled"),
+                     [&told](std::unique_ptr<net::Transport> transport, base::Buffer) {
+                       told.push_back(transport ? 1 : 0);
+                     });
+  Settle(&loop_);
+  EXPECT_EQ(told, std::vector<int>{0}) << "though nothing else came";
+  EXPECT_TRUE(near->peer_ended());
+}
+
 }  // namespace
 }  // namespace trestle::router

@@ -52,7 +52,7 @@ TEST(ServerContextTest, AllKindsOfKeysAreLoaded) {
                           {Certs::Pem("a_chain"), Certs::KeyOf("a"), {}}};
   auto context = ServerContext::Load(options);
   ASSERT_TRUE(context.ok()) << context.status().message();
-  EXPECT_EQ((*context)->expires(), Utc(2050, 1, 1));
+  EXPECT_EQ((*context)->expires(), std::vector<base::WallTime>(4, Utc(2050, 1, 1)));
 }
 
 TEST(ServerContextTest, WithoutCertificatesThereIsNone) {

@@ -128,9 +128,10 @@ TEST_F(AcceptingTest, AClientThatLeavesAtOnceIsTold) {
   Accept(Accepting::Mode::kTls);
   near_->Close(false);
   Settle(&loop_);
-  EXPECT_EQ(Error(),
-            "closed: the TLS handshake with 10.0.0.2:40000 failed: the peer closed the connection "
-            "before the handshake");
+  EXPECT_EQ(
+      Error(),
+      "cancelled: the TLS handshake with 10.0.0.2:40000 failed: the peer closed the connection "
+      "before the handshake");
 }
 
 TEST_F(AcceptingTest, GivingUpClosesAndTellsNothing) {
