@@ -142,13 +142,16 @@ class Envoy(Relay):
         super().__init__("envoy", folder)
 
     def start(self, _options, backend):
-        with open(os.path.join(HERE, "envoy.yaml.in"), encoding="utf-8") as template:
-            text = string.Template(template.read())
-        path = os.path.join(self.folder, "envoy.yaml")
+        path = os.path.join(self.folder, self.name + ".yaml")
         with open(path, "w", encoding="utf-8") as out:
-            out.write(text.substitute(listen=self.port, backend=backend.port))
+            out.write(string.Template(self.template()).substitute(listen=self.port,
+                                                                  backend=backend.port))
         self.launch(["envoy", "-c", path, "--concurrency", "1", "--disable-hot-restart",
                      "-l", "critical"])
+
+    def template(self):
+        with open(os.path.join(HERE, "envoy.yaml.in"), encoding="utf-8") as file:
+            return file.read()
 
 
 class Command(Relay):
