@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "call/one_line.h"
 #include "mux/message.h"
-#include "naming/text.h"
 #include "thrift/frame.h"
 
 namespace trestle::call {
@@ -14,20 +14,7 @@ namespace {
 
 constexpr uint32_t kLength = 4;        // bytes of a frame's length
 constexpr size_t kMostIdentity = 256;  // bytes of it in a text
-
-// A failure's text is one line of UTF-8 of bounded length, whatever a peer put into it.
-std::string OneLine(std::string_view text) {
-  constexpr size_t kMaxBytes = 4096;
-  std::string line;
-  while (!text.empty() && line.size() < kMaxBytes) {
-    naming::CodePoint c = naming::DecodeUtf8(text);
-    size_t length = c.valid ? c.length : 1;
-    bool shown = c.valid && c.value >= 0x20 && c.value != 0x7f;
-    line += shown ? text.substr(0, length) : std::string_view(c.valid ? " " : "?");
-    text.remove_prefix(length);
-  }
-  return text.empty() ? line : line + "…";
-}
+constexpr size_t kMostFailure = 4096;  // bytes of its text
 
 }  // namespace
 
@@ -103,7 +90,7 @@ void Call::SetFailure(Step at, const base::Status& status) {
   if (concrete) failure += ": " + *concrete;
   failure += ": " + status.message();
   if (identity) failure += " (call of " + identity->substr(0, kMostIdentity) + ")";
-  failure = OneLine(failure);
+  failure = OneLine(failure, kMostFailure);
 }
 
 void Call::ClearContext(bool keep_dest) {

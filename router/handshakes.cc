@@ -5,11 +5,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "call/one_line.h"
+
 namespace trestle::router {
 namespace {
 
 constexpr base::Duration kTellAgain = std::chrono::seconds(1);
 constexpr base::Duration kLeast = std::chrono::milliseconds(1);
+constexpr size_t kMostText = 1000;  // of what a peer may have a part in
+constexpr uint32_t kReadRoom = 16 * 1024;
+constexpr char kHandshakeRecord = 0x16, kMajorVersion = 0x03;
 
 std::string With(const net::Address& peer) { return "the TLS handshake with " + peer.Show() + " "; }
 
@@ -17,12 +22,12 @@ std::string With(const net::Address& peer) { return "the TLS handshake with " + 
 
 class Handshakes::Comer final : private net::Transport::Events {
  public:
-  using Mode = tls::Accepting::Mode;
-  Comer(Handshakes* owner, std::unique_ptr<net::Transport> from, base::Buffer bytes, Mode what,
+  // `looks`: whether it is TLS is to be told from its first bytes.
+  Comer(Handshakes* owner, std::unique_ptr<net::Transport> from, base::Buffer bytes, bool looks,
         Ready to)
       : transport(std::move(from)),
         unread(std::move(bytes)),
-        mode(what),
+        looking(looks),
         ready(std::move(to)),
         until(owner->loop_->Now() + owner->options_.timeout),
         owner_(owner),
@@ -44,7 +49,7 @@ class Handshakes::Comer final : private net::Transport::Events {
 
   std::unique_ptr<net::Transport> transport;
   base::Buffer unread;
-  const Mode mode;
+  bool looking;
   const Ready ready;
   const base::TimePoint until;
   bool silent = true;
@@ -53,8 +58,25 @@ class Handshakes::Comer final : private net::Transport::Events {
  private:
   // Bytes, or its end: whoever shakes hands reads either.
   void OnReadable() override {
+    if (looking && !Look()) return;
     transport->WatchRead(net::Transport::Watch::kOff);
-    owner_->OnFirstBytes(this);
+    looking ? owner_->OnClear(this) : owner_->OnFirstBytes(this);
+  }
+  // False while it cannot be told; if not `looking` any more, it is TLS.
+  bool Look() {
+    base::Arena* arena = owner_->loop_->arena();
+    uint32_t room = 0;
+    char* to = arena->Room(kReadRoom, &room);
+    const net::IoResult r = transport->Read(to, room);
+    if (r.kind == net::IoResult::Kind::kAgain) return false;
+    if (r.kind != net::IoResult::Kind::kBytes) return true;  // its reader will see that again
+    unread.Append(arena->Commit(static_cast<uint32_t>(r.bytes)));
+    char first[2];
+    const size_t n = unread.CopyOut(0, first, sizeof first);
+    if (first[0] != kHandshakeRecord || (n > 1 && first[1] != kMajorVersion)) return true;
+    unread.Compact();
+    looking = n < 2;
+    return !looking;
   }
   void OnWritable() override {}
   void OnHangup() override {}
@@ -91,13 +113,14 @@ void Handshakes::Set(Options options) {
 }
 
 void Handshakes::Begin(std::unique_ptr<net::Transport> transport) {
-  Add(std::make_unique<Comer>(this, std::move(transport), base::Buffer(), options_.mode, ready_));
+  Add(std::make_unique<Comer>(this, std::move(transport), base::Buffer(), options_.optional,
+                              ready_));
 }
 
 void Handshakes::Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread,
                         Ready ready) {
-  Add(std::make_unique<Comer>(this, std::move(transport), std::move(unread),
-                              tls::Accepting::Mode::kTls, std::move(ready)));
+  Add(std::make_unique<Comer>(this, std::move(transport), std::move(unread), false,
+                              std::move(ready)));
 }
 
 void Handshakes::Add(std::unique_ptr<Comer> comer) {
@@ -115,22 +138,26 @@ void Handshakes::OnFirstBytes(Comer* comer) {
   if (!waiting_.empty() && !crowd_.armed()) MakeRoom();
 }
 
+// It needs no place.
+void Handshakes::OnClear(Comer* comer) {
+  std::unique_ptr<Comer> one = std::move(*comer->at);
+  silent_.erase(one->at);
+  pending_->Add(-1);
+  OnAccepted(one->Take(), std::move(one->unread), one->ready);
+  loop_->DeleteLater(std::move(one));
+}
+
 void Handshakes::OnComerTime(Comer* comer) {
-  const bool silent = comer->silent;
-  Comers& its = silent ? silent_ : waiting_;
+  if (comer->looking) return OnClear(comer);  // it may rest in a client's pool
+  Comers& its = comer->silent ? silent_ : waiting_;
   std::unique_ptr<Comer> gone = std::move(*comer->at);
   its.erase(gone->at);
   pending_->Add(-1);
-  if (silent && gone->mode == tls::Accepting::Mode::kOptional) {
-    // It may rest in a client's pool.
-    OnAccepted({gone->Take(), false, {}}, gone->ready);
-  } else {
-    gone->transport->Close(false);
-    Failed(With(gone->transport->peer().address) +
-               (silent ? "did not begin within " : "had no turn (maxHandshakes) within ") +
-               base::ShowMillis(options_.timeout),
-           gone->ready);
-  }
+  gone->transport->Close(false);
+  Failed(With(gone->transport->peer().address) +
+             (gone->silent ? "did not begin within " : "had no turn (maxHandshakes) within ") +
+             base::ShowMillis(options_.timeout),
+         gone->ready);
   loop_->DeleteLater(std::move(gone));
 }
 
@@ -142,9 +169,8 @@ void Handshakes::Start(std::unique_ptr<Comer> comer) {
   const auto at = running_.insert(
       running_.end(), {transport.get(), transport->peer().address, now, comer->ready, nullptr});
   at->accepting = std::make_unique<tls::Accepting>(
-      loop_, std::move(transport), options_.context, comer->mode, left,
-      [this, at](base::Result<tls::Accepting::Accepted> result) { OnDone(at, std::move(result)); },
-      std::move(comer->unread));
+      loop_, std::move(transport), options_.context, left,
+      [this, at](auto result) { OnDone(at, std::move(result)); }, std::move(comer->unread));
   loop_->DeleteLater(std::move(comer));
 }
 
@@ -176,14 +202,14 @@ void Handshakes::MakeRoom() {
 }
 
 void Handshakes::OnDone(std::list<Running>::iterator at,
-                        base::Result<tls::Accepting::Accepted> result) {
+                        base::Result<std::unique_ptr<net::Transport>> result) {
   loop_->DeleteLater(std::move(at->accepting));
   const net::Address peer = at->peer;
   const Ready ready = std::move(at->ready);
   running_.erase(at);
   pending_->Add(-1);
   if (result.ok()) {
-    OnAccepted(std::move(*result), ready);
+    OnAccepted(std::move(*result), {}, ready);
   } else if (result.status().code() == base::Code::kCancelled) {
     gone_->Add();  // nothing to tell anybody
     ready(nullptr, {});
@@ -195,16 +221,18 @@ void Handshakes::OnDone(std::list<Running>::iterator at,
   Next();
 }
 
-void Handshakes::OnAccepted(tls::Accepting::Accepted accepted, const Ready& ready) {
-  if (const std::string why = Refusal(accepted); !why.empty()) {
+void Handshakes::OnAccepted(std::unique_ptr<net::Transport> transport, base::Buffer unread,
+                            const Ready& ready) {
+  const net::Peer& peer = transport->peer();
+  if (const std::string why = Refusal(peer); !why.empty()) {
     refused_->Add();
-    accepted.transport->Close(false);
-    loop_->DeleteLater(std::move(accepted.transport));
+    transport->Close(false);
+    loop_->DeleteLater(std::move(transport));
     Tell(why);
     return ready(nullptr, {});
   }
-  (accepted.tls ? handshakes_ : clear_)->Add();
-  ready(std::move(accepted.transport), std::move(accepted.unread));
+  (peer.secure ? handshakes_ : clear_)->Add();
+  ready(std::move(transport), std::move(unread));
 }
 
 void Handshakes::Failed(const std::string& why, const Ready& ready) {
@@ -213,9 +241,8 @@ void Handshakes::Failed(const std::string& why, const Ready& ready) {
   ready(nullptr, {});
 }
 
-std::string Handshakes::Refusal(const tls::Accepting::Accepted& accepted) const {
-  if (!options_.allow || (!accepted.tls && options_.may_agree_later)) return "";
-  const net::Peer& peer = accepted.transport->peer();
+std::string Handshakes::Refusal(const net::Peer& peer) const {
+  if (!options_.allow || (!peer.secure && options_.may_agree_later)) return "";
   const std::string who = peer.address.Show() + ": ";
   if (peer.identity.empty()) return who + "who has no identity is not allowed";
   return options_.allow->Have(peer.identity) ? "" : who + peer.identity + " is not allowed";
@@ -224,7 +251,7 @@ std::string Handshakes::Refusal(const tls::Accepting::Accepted& accepted) const 
 void Handshakes::Tell(const std::string& why) {
   const base::TimePoint now = loop_->Now();
   if (now >= tell_at_) {
-    LOG(WARNING) << why
+    LOG(WARNING) << call::OneLine(why, kMostText)
                  << (untold_ > 0 ? " (and " + std::to_string(untold_) + " more before)" : "");
     tell_at_ = now + kTellAgain;
     untold_ = 0;

@@ -2,10 +2,10 @@
 // clear text is welcome too, until they turn out to speak that), and those that agreed on it in
 // clear text. So many shake hands at the same time; more wait.
 //
-// Clients that are silent or slow hold up no others: who has sent nothing yet takes no place; the
-// time of a connection runs from when it came, also while it waits; of those that wait the last one
-// is next, as its client is the likeliest to be still there; and while any wait, a place is had for
-// a fifth of that time only, unless the client's next bytes are here.
+// Clients that are silent or slow hold up no others: who has sent nothing yet, or speaks clear
+// text, takes no place; the time of a connection runs from when it came, also while it waits; of
+// those that wait the last one is next, as its client is the likeliest to be still there; and while
+// any wait, a place is had for a fifth of that time only, unless the client's next bytes are here.
 //
 // Lifetime: destroying it gives all of them up. Threading: its worker's loop. Errors: a handshake
 // that fails is told in the log, so many a second, and counted by what went wrong.
@@ -32,7 +32,10 @@ class Handshakes {
  public:
   struct Options {
     std::shared_ptr<const tls::ServerContext> context;
-    tls::Accepting::Mode mode = tls::Accepting::Mode::kTls;
+    // TLS is told from clear text by its first two bytes (16 03: as a frame of Thrift it would be
+    // one of 369 MB). Who is silent until the end of his time is taken for one of clear text: he
+    // may wait in a pool for hours.
+    bool optional = false;
     base::Duration timeout{};         // from when a connection came
     uint32_t most = 1;                // at the same time
     std::optional<Identities> allow;  // none: everybody may
@@ -61,16 +64,19 @@ class Handshakes {
 
   void Add(std::unique_ptr<Comer> comer);
   void OnFirstBytes(Comer* comer);
+  void OnClear(Comer* comer);
   void OnComerTime(Comer* comer);
   void Start(std::unique_ptr<Comer> comer);
   // The last who waits, and so on, as far as there are places.
   void Next();
   // Takes places from those that are slow.
   void MakeRoom();
-  void OnDone(std::list<Running>::iterator at, base::Result<tls::Accepting::Accepted> result);
-  void OnAccepted(tls::Accepting::Accepted accepted, const Ready& ready);
+  void OnDone(std::list<Running>::iterator at,
+              base::Result<std::unique_ptr<net::Transport>> result);
+  void OnAccepted(std::unique_ptr<net::Transport> transport, base::Buffer unread,
+                  const Ready& ready);
   // Why the client may not; empty: it may.
-  std::string Refusal(const tls::Accepting::Accepted& accepted) const;
+  std::string Refusal(const net::Peer& peer) const;
   // The end of one that is no connection.
   void Failed(const std::string& why, const Ready& ready);
   void Tell(const std::string& why);

@@ -25,10 +25,12 @@ Identities::Identities(const std::vector<std::string>& patterns) {
 }
 
 bool Identities::Have(const std::string& identity) const {
-  return !identity.empty() &&
-         std::any_of(globs_.begin(), globs_.end(), [&identity](const std::string& glob) {
-           return fnmatch(glob.c_str(), identity.c_str(), 0) == 0;
-         });
+  if (identity.empty()) return false;
+  const bool uri = identity.find(':') != std::string::npos;
+  return std::any_of(globs_.begin(), globs_.end(), [&identity, uri](const std::string& glob) {
+    const bool of_uris = glob.find(':') != std::string::npos;
+    return (glob == "*" || of_uris == uri) && fnmatch(glob.c_str(), identity.c_str(), 0) == 0;
+  });
 }
 
 }  // namespace trestle::router

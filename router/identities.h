@@ -1,5 +1,6 @@
 // Identities: patterns of the names that clients' certificates give them, "*" being any text:
-// "spiffe://prod/*", "*.ci.example".
+// "spiffe://prod/*", "*.ci.example". A pattern with ":" is for URIs and one without for names of
+// hosts, so that neither can pass for the other; "*" alone is for all.
 //
 // Lifetime, threading: a value. Errors: none.
 #pragma once

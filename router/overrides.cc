@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "call/one_line.h"
 #include "router/identifier.h"
 
 namespace trestle::router {
@@ -13,10 +14,6 @@ namespace {
 constexpr base::Duration kTellAgain = std::chrono::seconds(1);
 // Of text that a client sent, in the log.
 constexpr size_t kMostText = 300;
-
-std::string Clipped(const std::string& text) {
-  return text.size() <= kMostText ? text : text.substr(0, kMostText) + "...";
-}
 
 }  // namespace
 
@@ -55,8 +52,10 @@ void Overrides::Drop(call::Call* call, std::string left, const std::string& drop
     ++untold_;
     return;
   }
-  LOG(WARNING) << scope_->flat() << ": a call's dtab lost " << Clipped(dropped) << " (overrides): "
-               << (call->identity ? Clipped(*call->identity) : "its client has no identity")
+  LOG(WARNING) << scope_->flat() << ": a call's dtab lost " << call::OneLine(dropped, kMostText)
+               << " (overrides): "
+               << (call->identity ? call::OneLine(*call->identity, kMostText)
+                                  : "its client has no identity")
                << (untold_ > 0 ? ", and " + std::to_string(untold_) + " more before" : "");
   tell_at_ = now + kTellAgain;
   untold_ = 0;

@@ -74,7 +74,8 @@ std::unique_ptr<net::Connector> Worker::MakeConnector(const conf::ClientOptions&
                                              at_once ? When::kAtOnce : When::kAgreed);
 }
 
-// Those that shake hands go on by what held when they came.
+// Those that shake hands go on with their certificate; whether they are allowed is asked at the
+// end.
 void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* served) {
   if (!server.tls) {
     if (served->tls) served->tls->GiveUp();
@@ -100,10 +101,9 @@ void Worker::SetTls(const Setup::Server& server, base::Scope* scope, Served* ser
   served->tls_at_once = !later || says.optional;
   std::optional<Identities> allow;
   if (server.config->allow) allow.emplace(*server.config->allow);
-  using Mode = tls::Accepting::Mode;
-  served->tls->Set(
-      {server.tls, says.optional ? Mode::kOptional : Mode::kTls, says.handshake_timeout,
-       ShareOf(says.max_handshakes, share_.index, share_.workers), std::move(allow), later});
+  served->tls->Set({server.tls, says.optional, says.handshake_timeout,
+                    ShareOf(says.max_handshakes, share_.index, share_.workers), std::move(allow),
+                    later});
 }
 
 void Worker::MakeServer(const Setup& setup, const Setup::Router& router,
@@ -145,6 +145,8 @@ void Worker::OnRetired(uint32_t server) {
   if (over_) return;
   auto node = leaving_.extract(server);
   if (node.empty()) return;
+  // It may be in an event of theirs; the handshakes first, since they tell the server.
+  loop_.DeleteLater(std::move(node.mapped().tls));
   loop_.DeleteLater(std::move(node.mapped().server));
   DropRouters();
   if (leaving_.empty() && servers_.empty() && drained_) std::exchange(drained_, nullptr)();

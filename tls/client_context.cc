@@ -39,7 +39,7 @@ base::Result<std::shared_ptr<const ClientContext>> ClientContext::Load(
     SSL_CTX_set_verify(context->get(), SSL_VERIFY_PEER, nullptr);
   }
   if (options.client_auth) {
-    auto own = UseKeyPair(context->get(), *options.client_auth);
+    auto own = UseKeyPair(context->get(), *options.client_auth, X509_PURPOSE_SSL_CLIENT);
     if (own.ok()) {
       out->expires_ = own->expires;
     } else {
@@ -69,7 +69,8 @@ bool ClientContext::Prepare(ssl_st* ssl) const {
   const bool address = IsAddress(name_);
   if (!name_.empty() && !address && SSL_set_tlsext_host_name(ssl, name_.c_str()) != 1) return false;
   if (!validates_) return true;
-  if (name_.empty()) return false;
+  // OpenSSL takes a name that begins with a dot for all names below it.
+  if (name_.empty() || name_[0] == '.') return false;
   X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
   unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
   if (!allow_common_name_) flags |= X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;

@@ -1,5 +1,4 @@
-// Accepting: a client's connection until it speaks TLS, or, where both are welcome, until it is
-// known which of TLS and clear text it speaks.
+// Accepting: a client's connection until it speaks TLS.
 //
 // Lifetime: destroying it gives up and closes the connection; `done` is not called then. Threading:
 // its loop's. Errors: kTimeout; kCancelled: the client went without a word, as health checks do;
@@ -21,26 +20,14 @@ namespace trestle::tls {
 
 class Accepting final : private net::Transport::Events {
  public:
-  enum class Mode {
-    kTls,
-    // TLS is told from clear text by its first two bytes (16 03: as a frame of Thrift it would be
-    // one of 369 MB). A client that is silent for `timeout` is taken for one of clear text: it may
-    // wait in a pool for hours.
-    kOptional,
-  };
-  struct Accepted {
-    std::unique_ptr<net::Transport> transport;  // nothing is watched
-    bool tls = false;
-    base::Buffer unread;  // clear bytes that were read already
-  };
-  using Done = std::function<void(base::Result<Accepted>)>;
+  using Done = std::function<void(base::Result<std::unique_ptr<net::Transport>>)>;
 
-  // `done` is called once, never from within this call. It may destroy the Accepting only through
-  // EventLoop::DeleteLater. `timeout`: from now until the end of the handshake. `unread`: what was
-  // read behind an agreement in clear text; kTls only.
+  // `done` is called once, never from within this call; nothing is watched of what it gets. It may
+  // destroy the Accepting only through EventLoop::DeleteLater. `timeout`: from now until the end of
+  // the handshake. `unread`: what was read of the stream already.
   Accepting(net::EventLoop* loop, std::unique_ptr<net::Transport> transport,
-            std::shared_ptr<const ServerContext> context, Mode mode, base::Duration timeout,
-            Done done, base::Buffer unread = {});
+            std::shared_ptr<const ServerContext> context, base::Duration timeout, Done done,
+            base::Buffer unread = {});
   ~Accepting() override;
 
  private:
@@ -48,19 +35,13 @@ class Accepting final : private net::Transport::Events {
   void OnWritable() override {}
   void OnHangup() override {}
   void OnEndAhead() override {}
-  void BeginTls(std::unique_ptr<net::Transport> inner);
-  void Look();
   void OnTime();
-  void GiveClear();
   void Fail(base::Code code, const std::string& what);
-  void Finish(base::Result<Accepted> result);
+  void Finish(base::Result<std::unique_ptr<net::Transport>> result);
 
   net::EventLoop* loop_;
-  std::unique_ptr<net::Transport> clear_;  // while it is not known what it speaks
   std::unique_ptr<TlsTransport> tls_;
-  std::shared_ptr<const ServerContext> context_;
   base::Duration timeout_;
-  base::Buffer unread_;
   Done done_;
   net::Timer timer_;
 };

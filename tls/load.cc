@@ -19,6 +19,8 @@ constexpr Version kVersions[] = {{"TLSv1", TLS1_VERSION, SSL_OP_NO_TLSv1},
                                  {"TLSv1.2", TLS1_2_VERSION, SSL_OP_NO_TLSv1_2},
                                  {"TLSv1.3", TLS1_3_VERSION, SSL_OP_NO_TLSv1_3}};
 
+constexpr int kMostNames = 32 * 1024;  // bytes of names of authorities
+
 base::Status Invalid(std::string what) { return {base::Code::kInvalid, std::move(what)}; }
 
 std::string LastReason() {
@@ -72,10 +74,15 @@ base::Result<Context> NewContext(const SSL_METHOD* method, const Protocols& prot
   return context;
 }
 
-base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair) {
+base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair, int purpose) {
   auto file = ReadCertificates(pair.cert_path);
   if (!file.ok()) return file.status();
   if (base::Status s = CheckDates(*file); !s.ok()) return s;
+  if (X509_check_purpose(file->certificates[0].get(), purpose, 0) != 1) {
+    return Invalid(pair.cert_path + ": the certificate is not for " +
+                   (purpose == X509_PURPOSE_SSL_SERVER ? "servers" : "clients") +
+                   ", as its extendedKeyUsage or keyUsage says");
+  }
   auto key = ReadKey(pair.key_path);
   if (!key.ok()) return key.status();
   X509* own = file->certificates[0].get();
@@ -124,6 +131,7 @@ base::Result<std::string> UseTrust(SSL_CTX* context, const std::vector<std::stri
   // Whom the operator names is trusted, be it no root.
   X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   std::string bytes;
+  int names = 0;
   for (const std::string& path : paths) {
     auto file = ReadCertificates(path);
     if (!file.ok()) return file.status();
@@ -133,9 +141,12 @@ base::Result<std::string> UseTrust(SSL_CTX* context, const std::vector<std::stri
       }
       // Some clients choose their certificate by who is named here.
       SSL_CTX_add_client_CA(context, c.get());
+      names += i2d_X509_NAME(X509_get_subject_name(c.get()), nullptr);
     }
     bytes += file->bytes;
   }
+  // A handshake has room for 64 KiB of them; without any a client shows what it has.
+  if (names > kMostNames) SSL_CTX_set_client_CA_list(context, sk_X509_NAME_new_null());
   if (paths.empty() && SSL_CTX_set_default_verify_paths(context) != 1) {
     return Invalid("the system's trusted certificates cannot be read: " + LastReason());
   }

@@ -20,8 +20,9 @@ struct Own {
   base::WallTime expires;
   std::vector<std::string> names;  // of the certificate, in lower case
 };
-// Loads and checks `pair`, and makes `context` use it.
-base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair);
+// Loads and checks `pair`, and makes `context` use it. `purpose`: X509_PURPOSE_SSL_SERVER or
+// X509_PURPOSE_SSL_CLIENT.
+base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair, int purpose);
 
 // Trusts what is in `paths`, or whom the system trusts. Gives the files' bytes.
 base::Result<std::string> UseTrust(SSL_CTX* context, const std::vector<std::string>& paths);

@@ -14,6 +14,9 @@ namespace trestle::tls {
 namespace {
 
 constexpr size_t kMostBytes = 16 << 20;
+constexpr size_t kMostShown = 1024;  // of a name
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 base::Status Wrong(const std::string& path, const std::string& what) {
   return base::Status(base::Code::kInvalid, path + ": " + what);
@@ -49,6 +52,15 @@ tm Utc(const ASN1_TIME* time) {
 std::string Text(const ASN1_STRING* s) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(s)),
           static_cast<size_t>(ASN1_STRING_length(s))};
+}
+
+std::string ShowAddress(const ASN1_OCTET_STRING* bytes) {
+  const int size = ASN1_STRING_length(bytes);
+  char text[INET6_ADDRSTRLEN] = "?";
+  if (size == 4 || size == 16) {
+    inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text, sizeof text);
+  }
+  return text;
 }
 
 template <class Take>
@@ -135,7 +147,7 @@ std::string ShowName(const X509_NAME* name) {
   X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
-  return size > 0 ? std::string(text, static_cast<size_t>(size)) : "(no name)";
+  return size > 0 ? Printable(std::string(text, static_cast<size_t>(size))) : "(no name)";
 }
 
 std::vector<std::string> DnsNames(const X509* certificate) {
@@ -149,16 +161,24 @@ std::vector<std::string> DnsNames(const X509* certificate) {
 std::vector<std::string> AllNames(const X509* certificate) {
   std::vector<std::string> out;
   EachName(certificate, [&](const GENERAL_NAME* n) {
-    if (n->type == GEN_DNS) out.push_back(Text(n->d.dNSName));
-    if (n->type == GEN_URI) out.push_back(Text(n->d.uniformResourceIdentifier));
-    if (n->type == GEN_IPADD) {
-      char text[INET6_ADDRSTRLEN] = "?";
-      const int family = ASN1_STRING_length(n->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-      inet_ntop(family, ASN1_STRING_get0_data(n->d.iPAddress), text, sizeof text);
-      out.push_back(text);
-    }
+    if (n->type == GEN_DNS) out.push_back(Printable(Text(n->d.dNSName)));
+    if (n->type == GEN_URI) out.push_back(Printable(Text(n->d.uniformResourceIdentifier)));
+    if (n->type == GEN_IPADD) out.push_back(ShowAddress(n->d.iPAddress));
   });
   return out;
+}
+
+// Control characters would forge lines of logs.
+std::string Printable(std::string name) {
+  if (name.size() > kMostShown) name.resize(kMostShown);
+  for (char& c : name) {
+    if (IsControl(c)) c = '?';
+  }
+  return name;
+}
+
+bool HasExpired(const X509* certificate) {
+  return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
 }
 
 std::string FirstUri(const X509* certificate) {

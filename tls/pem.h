@@ -24,13 +24,16 @@ base::Result<Key> ReadKey(const std::string& path);
 // Every certificate of the file must be valid now.
 base::Status CheckDates(const CertificateFile& file);
 
+bool HasExpired(const X509* certificate);
 base::WallTime NotAfter(const X509* certificate);
 // "2026-01-31 12:00:00 UTC".
 std::string ShowTime(const ASN1_TIME* time);
 std::string ShowName(const X509_NAME* name);
 // The DNS names among its SANs.
 std::vector<std::string> DnsNames(const X509* certificate);
-// All its SANs that are names or addresses.
+// A name that a peer gave itself, for people: clipped, and "?" for control characters.
+std::string Printable(std::string name);
+// All its SANs that are names or addresses, printable.
 std::vector<std::string> AllNames(const X509* certificate);
 // The first URI among its SANs; empty without.
 std::string FirstUri(const X509* certificate);

@@ -62,7 +62,7 @@ std::string ShowBytes(std::string_view bytes) {
 std::string Names(const X509* certificate) {
   std::vector<std::string> names = AllNames(certificate);
   if (names.empty()) {
-    const std::string cn = CommonName(certificate);
+    const std::string cn = Printable(CommonName(certificate));
     return cn.empty() ? "nobody" : "common name " + cn + " (it has no SAN)";
   }
   std::string out;
@@ -128,10 +128,14 @@ std::string WhyBroken(std::string_view first, bool done) {
 }
 
 std::string Identity(const x509_st* certificate) {
-  std::string out = FirstUri(certificate);
-  if (!out.empty()) return out;
-  const std::vector<std::string> names = DnsNames(certificate);
-  return names.empty() ? CommonName(certificate) : names[0];
+  std::string name = FirstUri(certificate);
+  const bool uri = !name.empty();
+  if (!uri) {
+    const std::vector<std::string> names = DnsNames(certificate);
+    name = names.empty() ? CommonName(certificate) : names[0];
+  }
+  const bool passes_for_uri = !uri && name.find(':') != std::string::npos;
+  return passes_for_uri || name != Printable(name) ? std::string() : name;
 }
 
 }  // namespace trestle::tls

@@ -69,7 +69,7 @@ void SetSessionRules(SSL_CTX* context, const ServerOptions& options, const std::
 base::Status ServerContext::Add(const ServerOptions& options, const KeyPair& pair) {
   auto context = NewContext(TLS_server_method(), options.protocols);
   if (!context.ok()) return context.status();
-  auto own = UseKeyPair(context->get(), pair);
+  auto own = UseKeyPair(context->get(), pair, X509_PURPOSE_SSL_SERVER);
   if (!own.ok()) return own.status();
   std::string trust;
   if (options.require_client_auth) {

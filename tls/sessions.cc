@@ -2,6 +2,7 @@
 
 #include "tls/context.h"
 #include "tls/openssl.h"
+#include "tls/pem.h"
 
 namespace trestle::tls {
 namespace {
@@ -72,7 +73,11 @@ void ClientSessions::Begin(ssl_st* ssl, const Place* place) {
   const unsigned char* at = bytes.data();
   Session session(d2i_SSL_SESSION(nullptr, &at, static_cast<long>(bytes.size())));
   Wipe(&bytes);
-  if (session) SSL_set_session(ssl, session.get());
+  if (!session) return;
+  const X509* certificate = SSL_SESSION_get0_peer(session.get());
+  // Its server may have another one by now, but would not show it.
+  if (certificate && HasExpired(certificate)) return place->sessions->Drop(place->key);
+  SSL_set_session(ssl, session.get());
 }
 
 int ClientSessions::OnNew(ssl_st* ssl, ssl_session_st* session) {

@@ -35,8 +35,6 @@ class TlsConnector final : public net::Connector {
                                    Done done) override;
   std::unique_ptr<Attempt> Secure(std::unique_ptr<net::Transport> clear, base::Buffer unread,
                                   base::Duration timeout, Done done) override;
-  // For connections from now on.
-  void SetContext(std::shared_ptr<const ClientContext> context) { context_ = std::move(context); }
 
  private:
   net::EventLoop* loop_;

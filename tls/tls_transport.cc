@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tls/pem.h"
 #include "tls/reason.h"
 #include "tls/stream.h"
 
@@ -97,12 +98,17 @@ void TlsTransport::Step() {
 }
 
 void TlsTransport::OnOpen() {
+  X509* certificate = SSL_get0_peer_certificate(ssl_);
+  const bool verifies = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0;
+  // A session that is resumed shows no certificate again.
+  if (certificate && verifies && resumed() && HasExpired(certificate)) {
+    return Fail(EPROTO, "certificate expired on " + ShowTime(X509_get0_notAfter(certificate)));
+  }
   state_ = State::kOpen;
   peer_.secure = true;
+  why_.clear();  // what was said of a certificate that nobody minds
   SSL_free_buffers(ssl_);
-  X509* certificate = SSL_get0_peer_certificate(ssl_);
-  const bool verified = (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0 &&
-                        SSL_get_verify_result(ssl_) == X509_V_OK;
+  const bool verified = verifies && SSL_get_verify_result(ssl_) == X509_V_OK;
   if (certificate && verified) peer_.identity = Identity(certificate);
   // OpenSSL tells of no session that replaces one that was resumed, before TLS 1.3.
   if (place_ && resumed() && SSL_version(ssl_) < TLS1_3_VERSION) {
@@ -178,10 +184,10 @@ void TlsTransport::WatchWrite(bool on) {
 void TlsTransport::ApplyWatch() {
   if (state_ == State::kClosed) return;
   const bool failed = state_ == State::kFailed;
-  const bool write = !failed && (blocked_ || (want_write_ && open()));
+  const bool write = !failed && (blocked_ || (want_write_ && open() && !write_waits_));
   Watch read = watch_;
   if (failed) read = Watch::kOff;
-  if (handshaking()) read = Watch::kRead;
+  if (handshaking() || (open() && write_waits_)) read = Watch::kRead;
   // A transport may not be able to watch for both.
   if (write && read == Watch::kHangup) read = Watch::kOff;
   if (write != inner_write_) inner_->WatchWrite(write);
@@ -195,6 +201,10 @@ void TlsTransport::ApplyWatch() {
 void TlsTransport::OnReadable() {
   buffered_only_ = false;
   if (handshaking()) return Step();
+  if (std::exchange(write_waits_, false)) {
+    if (watch_ != Watch::kRead) Readable();  // TLS reads its own; what is the owner's waits for him
+    ApplyWatch();
+  }
   if (watch_ == Watch::kRead && events_) events_->OnReadable();
 }
 

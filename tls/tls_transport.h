@@ -60,8 +60,7 @@ class TlsTransport final : public net::Transport,
   bool end_ahead() const override;
   // Looks into what came: tickets and the like are not bytes.
   bool Readable() override;
-  // Its identity: of the peer's verified certificate the first URI, else the first DNS name of its
-  // SANs, else the common name.
+  // Its identity: that of the peer's verified certificate (see reason.h).
   const net::Peer& peer() const override { return peer_; }
   int descriptor() const override { return inner_->descriptor(); }
 
@@ -93,6 +92,7 @@ class TlsTransport final : public net::Transport,
   void TellSoon();
   void ApplyWatch();
   size_t Encrypt(const struct iovec* from, int count, size_t at);
+  void NoteRecord(size_t plain);
   size_t TakeGone();
   void SayEnd();
 
@@ -123,6 +123,7 @@ class TlsTransport final : public net::Transport,
   bool want_write_ = false;
   bool inner_write_ = false;
   bool blocked_ = false;        // the inner one took less than it was given
+  bool write_waits_ = false;    // for the rest of a message of TLS's own
   bool shut_ = false;           // our end was said
   bool shut_inner_ = false;     // the inner one's end is to be said once all is written
   bool ended_ = false;          // close_notify came

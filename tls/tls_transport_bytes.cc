@@ -185,16 +185,30 @@ size_t TlsTransport::Encrypt(const struct iovec* from, int count, size_t at) {
     bytes = to;
   }
   size_t written = 0;
+  drained_ = true;  // what would be read here, nobody would be told of
   ERR_clear_error();
   const int r = SSL_write_ex(ssl_, bytes, size, &written);
   if (r == 1) {
-    records_[record_count_++] = {staged_, static_cast<uint32_t>(written)};
-    owed_ += written;
+    NoteRecord(written);
     return written;
   }
   const int e = SSL_get_error(ssl_, r);
-  if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) FailFrom(r);
+  if (e == SSL_ERROR_WANT_READ) {
+    write_waits_ = true;
+  } else if (e != SSL_ERROR_WANT_WRITE) {
+    FailFrom(r);
+  }
   return 0;
+}
+
+// The records of a peer that wants small ones are many: those past the last place count as one.
+void TlsTransport::NoteRecord(size_t plain) {
+  if (record_count_ == records_.size()) {
+    records_.back() = {staged_, static_cast<uint32_t>(records_.back().plain + plain)};
+  } else {
+    records_[record_count_++] = {staged_, static_cast<uint32_t>(plain)};
+  }
+  owed_ += plain;
 }
 
 // The plaintext of the records that the inner transport took since the last time.
@@ -237,6 +251,7 @@ void TlsTransport::Flush() {
     blocked_ = write_error_ == 0 && r.bytes < size;
     if (waits) {
       pending_at_ += r.bytes;
+      if (pending_at_ > pending_.size() / 2) pending_.erase(0, std::exchange(pending_at_, 0));
     } else if (blocked_) {
       pending_.assign(from + r.bytes, size - r.bytes);
     }

@@ -78,9 +78,11 @@ class HandshakesTest : public testing::Test {
   Handshakes::Options options_;
   std::shared_ptr<const tls::ClientContext> client_;
   std::vector<std::unique_ptr<net::Transport>> ready_;
+  std::string unread_;  // of the last one that is ready
   int failed_ = 0;
   Handshakes handshakes_{&loop_, scope_,
-                         [this](std::unique_ptr<net::Transport> transport, base::Buffer) {
+                         [this](std::unique_ptr<net::Transport> transport, base::Buffer unread) {
+                           unread_ = unread.ToString();
                            if (!transport) return void(failed_++);
                            ready_.push_back(std::move(transport));
                          }};
@@ -173,7 +175,7 @@ TEST_F(HandshakesTest, MorePlacesAreUsedAtOnce) {
 }
 
 TEST_F(HandshakesTest, WhereClearTextIsWelcomeASilentClientIsReadyAfterItsTime) {
-  options_.mode = tls::Accepting::Mode::kOptional;
+  options_.optional = true;
   handshakes_.Set(options_);
   std::vector<std::unique_ptr<MemoryTransport>> silent;
   for (int i = 0; i < 10; i++) silent.push_back(Come());
@@ -186,6 +188,58 @@ TEST_F(HandshakesTest, WhereClearTextIsWelcomeASilentClientIsReadyAfterItsTime) 
   EXPECT_EQ(ready_.size(), 12u);
   EXPECT_EQ(failed_, 0);
   EXPECT_FALSE(silent[0]->peer_ended());
+}
+
+TEST_F(HandshakesTest, WhereBothAreWelcomeTheFirstBytesTell) {
+  options_.optional = true;
+  handshakes_.Set(options_);
+  for (const std::string& first :
+       {std::string("\0\0\0\x04ping", 8), std::string("\x80\x01\x00\x01", 4), std::string("GET /"),
+        std::string("\x16\x04"), std::string("\x15\x03\x01")}) {
+    ready_.clear();
+    auto client = Come();
+    client->Send(first);
+    Settle(&loop_);
+    ASSERT_EQ(ready_.size(), 1u) << first;
+    EXPECT_EQ(unread_, first);
+    EXPECT_EQ(scope_->counter("handshakes")->value(), 0u);
+  }
+  ready_.clear();
+  unread_.clear();
+  auto [near, far] = MemoryTransport::Pair(&loop_);
+  far->set_max_read(1);  // byte by byte
+  handshakes_.Begin(std::move(far));
+  auto client = tls::TlsTransport::Client(&loop_, std::move(near), client_, nullptr);
+  Settle(&loop_);
+  EXPECT_EQ(ready_.size(), 1u);
+  EXPECT_TRUE(ready_[0]->peer().secure);
+  EXPECT_EQ(scope_->counter("handshakes")->value(), 1u);
+}
+
+TEST_F(HandshakesTest, OneByteOfTlsAndSilenceIsClearTextToo) {
+  options_.optional = true;
+  handshakes_.Set(options_);
+  auto client = Come();
+  client->Send("\x16");
+  Settle(&loop_);
+  EXPECT_EQ(ready_.size(), 0u);
+  Pass(5000);
+  ASSERT_EQ(ready_.size(), 1u);
+  EXPECT_EQ(unread_, "\x16");
+}
+
+TEST_F(HandshakesTest, ClearTextNeedsNoPlaceAmongHandshakes) {
+  options_.optional = true;
+  handshakes_.Set(options_);
+  Clog(2);
+  auto client = Come();
+  client->Send("clear text");
+  Settle(&loop_);
+  EXPECT_EQ(ready_.size(), 1u);
+  auto ended = Come();
+  ended->ShutdownWrite();
+  Settle(&loop_);
+  EXPECT_EQ(ready_.size(), 2u) << "its reader sees the end";
 }
 
 TEST_F(HandshakesTest, WhoLeavesBeforeItBeganIsCounted) {

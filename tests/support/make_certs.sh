@@ -11,7 +11,9 @@
 #   expired, early          a.example, out of its time
 #   soon                    a.example, with 10 days left
 #   stranger                a.example, by stranger_ca
+#   short_ip                a server whose SAN is an address of one byte
 #   client_uri, client_dns, client_cn, client_stranger, client_expired
+#   client_nul, client_line, client_cn_uri   names that try to pass for spiffe://example/client
 #   weak                    an RSA key of 1024 bits
 # and: other.key (fits nothing), a_chain.pem (a and its intermediate in one file), empty.pem,
 # broken.pem (a certificate that does not parse).
@@ -52,7 +54,8 @@ is_ca=("basicConstraints=critical,CA:true" "keyUsage=critical,keyCertSign,cRLSig
 server=("basicConstraints=CA:false" "extendedKeyUsage=serverAuth")
 client=("basicConstraints=CA:false" "extendedKeyUsage=clientAuth")
 for name in ca intermediate stranger_ca a b direct wild cn_only expired early soon stranger other \
-            client_uri client_dns client_cn client_stranger client_expired; do
+            client_uri client_dns client_cn client_stranger client_expired client_nul client_line \
+            client_cn_uri short_ip; do
   key $name
 done
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key 2>/dev/null
@@ -75,6 +78,13 @@ sign client_uri ca "/CN=a client" "${client[@]}" "subjectAltName=DNS:client.exam
 sign client_dns ca "/CN=a client" "${client[@]}" "subjectAltName=DNS:client.example"
 sign client_cn ca "/CN=a client" "${client[@]}"
 sign client_stranger stranger_ca "/CN=a client" "${client[@]}"
+# GeneralNames as DER: a URI with a NUL and one with the end of a line; an address of one byte.
+uri() { printf 'subjectAltName=DER:30%02x86%02x%s' $((2 + ${#1} / 2)) $((${#1} / 2)) "$1"; }
+hex() { printf %s "$1" | od -An -tx1 | tr -d ' \n'; }
+sign client_nul ca "/CN=a client" "${client[@]}" "$(uri "$(hex spiffe://example/client)00$(hex .evil)")"
+sign client_line ca "/CN=a client" "${client[@]}" "$(uri "$(hex spiffe://example/)0a$(hex forged)")"
+sign client_cn_uri ca "/CN=spiffe:\/\/example\/client" "${client[@]}"
+sign short_ip intermediate "/CN=short" "${server[@]}" "subjectAltName=DER:300387017f"
 from=20190101000000Z to=20200102030405Z
 sign expired intermediate "/CN=a.example" "${server[@]}" "subjectAltName=DNS:a.example"
 sign client_expired ca "/CN=a client" "${client[@]}"

@@ -1,6 +1,8 @@
 // How streams end, and what peers do that we never would.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <cerrno>
 #include <memory>
@@ -364,6 +366,142 @@ TEST_F(EndsTest, AClientThatLeavesInMidHandshakeIsTold) {
   far->Close(false);
   Settle(&loop_);
   EXPECT_EQ(tls->why(), "the peer closed the connection in the middle of the handshake");
+}
+
+// --- records of the peer's choice ---
+
+TEST_F(EndsTest, APeerThatWantsSmallRecordsGetsAllOfThem) {
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    OpenRaw(false, [version](SSL_CTX* context) {
+      SSL_CTX_set_max_proto_version(context, version);
+      SSL_CTX_set_tlsext_max_fragment_length(context, TLSEXT_max_fragment_length_512);
+    });
+    ASSERT_TRUE(server_.tls->open());
+    const std::string all = Pattern(300'000);
+    server_.Write(all);
+    std::string got;
+    for (int i = 0; i < 100 && got.size() < all.size(); i++) {
+      Settle(&loop_);
+      got += raw_->Read();
+    }
+    EXPECT_EQ(got, all);
+    server_.Drop();
+    Settle(&loop_);
+  }
+}
+
+// The keys of one direction, to seal records that OpenSSL would not make.
+class Sealer {
+ public:
+  // `secret`: as a line of a key log has it.
+  explicit Sealer(const std::string& secret) {
+    std::string bytes;
+    for (size_t i = 0; i < secret.size(); i += 2) {
+      bytes += static_cast<char>(std::stoi(secret.substr(i, 2), nullptr, 16));
+    }
+    key_ = Expand(bytes, "key", 32);
+    iv_ = Expand(bytes, "iv", 12);
+  }
+  std::string Seal(char type, std::string bytes) {
+    bytes += type;
+    const size_t size = bytes.size() + 16;
+    std::string record{'\x17', '\x03', '\x03', static_cast<char>(size >> 8),
+                       static_cast<char>(size)};
+    std::string nonce = iv_;
+    for (int i = 0; i < 8; i++) nonce[11 - i] = static_cast<char>(nonce[11 - i] ^ count_ >> 8 * i);
+    count_++;
+    EVP_CIPHER_CTX* cipher = EVP_CIPHER_CTX_new();
+    int n = 0;
+    std::string sealed(bytes.size(), '\0'), tag(16, '\0');
+    EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), nullptr, Bytes(key_), Bytes(nonce));
+    EVP_EncryptUpdate(cipher, nullptr, &n, Bytes(record), 5);
+    EVP_EncryptUpdate(cipher, Bytes(sealed), &n, Bytes(bytes), static_cast<int>(bytes.size()));
+    EVP_EncryptFinal_ex(cipher, Bytes(sealed), &n);
+    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, 16, tag.data());
+    EVP_CIPHER_CTX_free(cipher);
+    return record + sealed + tag;
+  }
+
+ private:
+  static unsigned char* Bytes(std::string& s) { return reinterpret_cast<unsigned char*>(s.data()); }
+  static std::string Expand(std::string secret, std::string label, size_t size) {
+    std::string info{'\0', static_cast<char>(size), static_cast<char>(6 + label.size())};
+    info += "tls13 " + label + '\0' + '\x01';
+    std::string out(EVP_MAX_MD_SIZE, '\0');
+    unsigned n = 0;
+    HMAC(EVP_sha384(), secret.data(), static_cast<int>(secret.size()), Bytes(info), info.size(),
+         Bytes(out), &n);
+    return out.substr(0, size);
+  }
+  std::string key_, iv_;
+  uint64_t count_ = 0;
+};
+
+std::string client_secret;  // of the last handshake
+
+void NoteSecret(const SSL*, const char* line) {
+  const std::string text = line;
+  if (text.rfind("CLIENT_TRAFFIC_SECRET_0 ", 0) == 0) {
+    client_secret = text.substr(text.rfind(' ') + 1);
+  }
+}
+
+// In the middle of a message of TLS's own nothing can be written, and nobody may turn round and
+// round for that.
+TEST_F(EndsTest, HalfAMessageOfTlsItselfHoldsWritingUpUntilItsRestCame) {
+  for (const bool paused : {false, true}) {
+    OpenRaw(false, [](SSL_CTX* context) {
+      SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+      SSL_CTX_set_ciphersuites(context, "TLS_AES_256_GCM_SHA384");
+      SSL_CTX_set_keylog_callback(context, &NoteSecret);
+    });
+    ASSERT_TRUE(server_.tls->open());
+    raw_->Read();  // the ticket
+    Sealer sealer(client_secret);
+    const std::string update("\x18\x00\x00\x01\x00", 5);  // KeyUpdate, none in return
+    raw_->end->Send(sealer.Seal(22, update.substr(0, 4)));
+    Settle(&loop_);
+    if (paused) server_.connection->PauseReading();
+    server_.Write("answer");
+    Settle(&loop_);  // it comes to rest
+    EXPECT_EQ(raw_->Read(), "");
+    EXPECT_EQ(server_.owner.gone, 0);
+    raw_->end->Send(sealer.Seal(22, update.substr(4)));
+    Settle(&loop_);
+    EXPECT_EQ(raw_->Read(), "answer") << paused;
+    EXPECT_EQ(server_.owner.gone, 0);
+    server_.Drop();
+    Settle(&loop_);
+  }
+}
+
+TEST_F(EndsTest, ASessionOfACertificateThatHasEndedIsNotResumed) {
+  client_options_.disable_validation = true;  // or it would not come to one
+  const auto expired = [](SSL_CTX* context) {
+    SSL_CTX_use_certificate_file(context, Certs::Pem("expired").c_str(), SSL_FILETYPE_PEM);
+    SSL_CTX_use_PrivateKey_file(context, Certs::KeyOf("expired").c_str(), SSL_FILETYPE_PEM);
+  };
+  const auto context = Load(client_options_);
+  for (int i = 0; i < 2; i++) {
+    auto [near, far] = MemoryTransport::Pair(&loop_);
+    near->set_peer({*net::Address::Parse("10.0.0.1", 443), {}});
+    if (!raw_) {
+      raw_ = std::make_unique<RawPeer>(true, std::move(far));
+      expired(raw_->context.get());
+    } else {
+      raw_->end = std::move(far);  // the same keys of tickets
+    }
+    raw_->Begin(true);
+    auto tls = TlsTransport::Client(&loop_, std::move(near), context, &sessions_);
+    TlsTransport* client = tls.get();
+    Own(&client_, std::move(tls));
+    Converse(raw_.get(), &loop_);
+    ASSERT_TRUE(client->open());
+    EXPECT_FALSE(client->resumed());
+    EXPECT_EQ(client->why(), "") << "what nobody minds is no reason for anything";
+    client_.Drop();
+    Settle(&loop_);
+  }
 }
 
 }  // namespace

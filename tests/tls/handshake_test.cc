@@ -17,16 +17,16 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Result = base::Result<Accepting::Accepted>;
+using Result = base::Result<std::unique_ptr<net::Transport>>;
 
 class AcceptingTest : public PairTest {
  protected:
-  void Accept(Accepting::Mode mode) {
+  void Accept() {
     auto [near, far] = MemoryTransport::Pair(&loop_);
     far->set_peer({*net::Address::Parse("10.0.0.2", 40000), {}});
     server_.inner = far.get();
     near_ = std::move(near);
-    accepting_ = std::make_unique<Accepting>(&loop_, std::move(far), Load(server_options_), mode,
+    accepting_ = std::make_unique<Accepting>(&loop_, std::move(far), Load(server_options_),
                                              seconds(5), [this](Result r) {
                                                told_++;
                                                result_ = std::move(r);
@@ -46,11 +46,10 @@ class AcceptingTest : public PairTest {
   // What was given becomes a Connection.
   void Take() {
     ASSERT_TRUE(result_ && result_->ok());
-    Accepting::Accepted& a = **result_;
     server_.owner = RecordingOwner();
     server_.connection =
-        std::make_unique<net::Connection>(&loop_, std::move(a.transport), &server_.owner);
-    server_.connection->Start(std::move(a.unread));
+        std::make_unique<net::Connection>(&loop_, std::move(**result_), &server_.owner);
+    server_.connection->Start();
   }
 
   std::unique_ptr<MemoryTransport> near_;
@@ -60,13 +59,12 @@ class AcceptingTest : public PairTest {
 };
 
 TEST_F(AcceptingTest, AReadyTransportIsGivenOnce) {
-  Accept(Accepting::Mode::kTls);
+  Accept();
   Connect();
   client_.Write("before it was taken");
   Settle(&loop_);
   EXPECT_EQ(told_, 1);
   ASSERT_TRUE(result_->ok());
-  EXPECT_TRUE((*result_)->tls);
   Take();
   client_.Write(", and after");
   Settle(&loop_);
@@ -79,11 +77,10 @@ TEST_F(AcceptingTest, AReadyTransportIsGivenOnce) {
 TEST_F(AcceptingTest, ItMayBeTakenInsideTheCallback) {
   auto [near, far] = MemoryTransport::Pair(&loop_);
   near_ = std::move(near);
-  Accepting accepting(&loop_, std::move(far), Load(server_options_), Accepting::Mode::kTls,
-                      seconds(5), [this](Result r) {
-                        result_ = std::move(r);
-                        Take();
-                      });
+  Accepting accepting(&loop_, std::move(far), Load(server_options_), seconds(5), [this](Result r) {
+    result_ = std::move(r);
+    Take();
+  });
   Connect();
   client_.Write("hello");
   Settle(&loop_);
@@ -93,8 +90,8 @@ TEST_F(AcceptingTest, ItMayBeTakenInsideTheCallback) {
 TEST_F(AcceptingTest, ItMayBeDroppedInsideTheCallback) {
   auto [near, far] = MemoryTransport::Pair(&loop_);
   near_ = std::move(near);
-  Accepting accepting(&loop_, std::move(far), Load(server_options_), Accepting::Mode::kTls,
-                      seconds(5), [this](Result) { told_++; });
+  Accepting accepting(&loop_, std::move(far), Load(server_options_), seconds(5),
+                      [this](Result) { told_++; });
   Connect();
   Settle(&loop_);
   EXPECT_EQ(told_, 1);
@@ -102,7 +99,7 @@ TEST_F(AcceptingTest, ItMayBeDroppedInsideTheCallback) {
 }
 
 TEST_F(AcceptingTest, AClientThatHangsInMidHandshakeIsGivenUpInTime) {
-  Accept(Accepting::Mode::kTls);
+  Accept();
   near_->Send(std::string("\x16\x03\x01\x02", 4));
   Settle(&loop_);
   clock_.Advance(milliseconds(4999));
@@ -115,7 +112,7 @@ TEST_F(AcceptingTest, AClientThatHangsInMidHandshakeIsGivenUpInTime) {
 }
 
 TEST_F(AcceptingTest, AFailureHasItsReason) {
-  Accept(Accepting::Mode::kTls);
+  Accept();
   near_->Send(std::string("\x80\x01\x00\x01\x00\x00\x00\x04ping", 12));
   Settle(&loop_);
   EXPECT_EQ(Error(),
@@ -125,7 +122,7 @@ TEST_F(AcceptingTest, AFailureHasItsReason) {
 }
 
 TEST_F(AcceptingTest, AClientThatLeavesAtOnceIsTold) {
-  Accept(Accepting::Mode::kTls);
+  Accept();
   near_->Close(false);
   Settle(&loop_);
   EXPECT_EQ(
@@ -135,99 +132,12 @@ TEST_F(AcceptingTest, AClientThatLeavesAtOnceIsTold) {
 }
 
 TEST_F(AcceptingTest, GivingUpClosesAndTellsNothing) {
-  for (const auto mode : {Accepting::Mode::kTls, Accepting::Mode::kOptional}) {
-    Accept(mode);
-    Settle(&loop_);
-    accepting_.reset();
-    Settle(&loop_);
-    EXPECT_EQ(told_, 0);
-    EXPECT_TRUE(near_->peer_ended());
-  }
-}
-
-// --- TLS or clear text ---
-
-TEST_F(AcceptingTest, BothAreWelcomeAndTlsIsToldByItsFirstBytes) {
-  for (const size_t at_a_time : {size_t{1}, ~size_t{0}}) {
-    told_ = 0;
-    Accept(Accepting::Mode::kOptional);
-    server_.inner->set_max_read(at_a_time);
-    Connect();
-    client_.Write("hello");
-    for (int i = 0; i < 5; i++) Settle(&loop_);
-    ASSERT_EQ(told_, 1);
-    EXPECT_TRUE((*result_)->tls);
-    Take();
-    for (int i = 0; i < 5; i++) Settle(&loop_);
-    EXPECT_EQ(server_.owner.got, "hello");
-    End2();
-  }
-}
-
-TEST_F(AcceptingTest, ClearTextIsHandedOnWithWhatWasRead) {
-  const std::string calls[] = {std::string("\0\0\0\x04ping", 8), "\x80\x01\x00\x01", "GET /",
-                               std::string("\x16\x04", 2), "\x15\x03\x01"};
-  for (const std::string& first : calls) {
-    told_ = 0;
-    Accept(Accepting::Mode::kOptional);
-    near_->Send(first);
-    Settle(&loop_);
-    ASSERT_EQ(told_, 1);
-    EXPECT_FALSE((*result_)->tls);
-    EXPECT_EQ((*result_)->transport.get(), server_.inner);
-    Take();
-    near_->Send("more");
-    Settle(&loop_);
-    EXPECT_EQ(server_.owner.got, first + "more");
-    server_.Drop();
-  }
-}
-
-TEST_F(AcceptingTest, ASilentClientIsNotCutOff) {
-  Accept(Accepting::Mode::kOptional);
+  Accept();
+  Settle(&loop_);
+  accepting_.reset();
   Settle(&loop_);
   EXPECT_EQ(told_, 0);
-  clock_.Advance(seconds(5));
-  Settle(&loop_);
-  ASSERT_EQ(told_, 1);
-  ASSERT_TRUE(result_->ok());
-  EXPECT_FALSE((*result_)->tls);
-  Take();
-  near_->Send("after hours");
-  Settle(&loop_);
-  EXPECT_EQ(server_.owner.got, "after hours");
-}
-
-TEST_F(AcceptingTest, OneByteOfTlsAndSilenceIsClearTextToo) {
-  Accept(Accepting::Mode::kOptional);
-  near_->Send("\x16");
-  Settle(&loop_);
-  EXPECT_EQ(told_, 0);
-  clock_.Advance(seconds(5));
-  Settle(&loop_);
-  ASSERT_TRUE(result_->ok());
-  Take();
-  Settle(&loop_);
-  EXPECT_EQ(server_.owner.got, "\x16");
-}
-
-TEST_F(AcceptingTest, OnceItIsTlsItsTimeIsBounded) {
-  Accept(Accepting::Mode::kOptional);
-  near_->Send("\x16\x03");
-  Settle(&loop_);
-  clock_.Advance(seconds(5));
-  Settle(&loop_);
-  EXPECT_EQ(Error(), "timeout: the TLS handshake with 10.0.0.2:40000 took longer than 5000 ms");
-}
-
-TEST_F(AcceptingTest, AnEndBeforeAnyByteIsForTheOneWhoReadsClearText) {
-  Accept(Accepting::Mode::kOptional);
-  near_->ShutdownWrite();
-  Settle(&loop_);
-  ASSERT_TRUE(result_->ok());
-  Take();
-  Settle(&loop_);
-  EXPECT_EQ(server_.owner.ends, 1);
+  EXPECT_TRUE(near_->peer_ended());
 }
 
 // --- connecting ---

@@ -44,15 +44,15 @@ class TcpTest : public testing::Test {
       setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     }
     auto tcp = std::make_unique<net::TcpTransport>(&loop_, fd, peer, net::SocketOptions());
-    accepting_ = std::make_unique<Accepting>(
-        &loop_, std::move(tcp), context_, Accepting::Mode::kTls, seconds(10), [this](auto r) {
+    accepting_ =
+        std::make_unique<Accepting>(&loop_, std::move(tcp), context_, seconds(10), [this](auto r) {
           loop_.DeleteLater(std::move(accepting_));
           if (!r.ok()) {
             refused_ = r.status();
             return;
           }
           server_owner_.got = "";
-          server_ = std::make_unique<Connection>(&loop_, std::move(r->transport), &server_owner_);
+          server_ = std::make_unique<Connection>(&loop_, std::move(*r), &server_owner_);
           server_->Start();
         });
   }

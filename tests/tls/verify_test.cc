@@ -169,8 +169,40 @@ TEST_F(VerifyTest, ClientsThatAreNotLetInAreToldWhy) {
   EXPECT_EQ(client_.tls->why(), "the peer wants a certificate of ours");
   EXPECT_EQ(ServersWhyNot("client_stranger"), "signed by an unknown authority: CN=Stranger Root");
   EXPECT_EQ(client_.tls->why(), "the peer does not know who signed our certificate");
-  EXPECT_EQ(ServersWhyNot("direct"),
-            "the certificate is not accepted: unsuitable certificate purpose");
+}
+
+TEST_F(VerifyTest, NamesThatTryToPassForOthersAreNobodys) {
+  RequireClientAuth();
+  for (const char* name : {"client_nul", "client_line", "client_cn_uri"}) {
+    EXPECT_EQ(IdentityOf(name), "") << name;
+  }
+}
+
+TEST_F(VerifyTest, CertificatesForTheOtherSideAreNotLoaded) {
+  ClientOptions client;
+  client.disable_validation = true;
+  client.client_auth = Certs::Pair("direct", false);
+  EXPECT_EQ(ClientContext::Load(client).status().message(),
+            Certs::Pem("direct") +
+                ": the certificate is not for clients, as its extendedKeyUsage "
+                "or keyUsage says");
+  ServerOptions server;
+  server.certificates = {Certs::Pair("client_dns", false)};
+  EXPECT_EQ(ServerContext::Load(server).status().message(),
+            Certs::Pem("client_dns") +
+                ": the certificate is not for servers, as its "
+                "extendedKeyUsage or keyUsage says");
+}
+
+TEST_F(VerifyTest, ANameThatBeginsWithADotIsNoName) {
+  client_context_ = Load(client_options_)->WithName(".example");
+  Begin();
+  EXPECT_EQ(client_.tls->why(), "there is no name to verify the server's certificate by");
+}
+
+TEST_F(VerifyTest, AnAddressOfOneByteIsShownAsWhatItIs) {
+  server_options_.certificates = {Certs::Pair("short_ip")};
+  EXPECT_EQ(WhyNot(), "the certificate is for ?, not a.example");
 }
 
 TEST_F(VerifyTest, ClientsThatAreNotLetInAreToldWhyWithTls12) {
