@@ -253,6 +253,10 @@ void UnpackKeys(std::string_view key, Scratch* scratch) {
     scratch->more.push_back(context);
   }
   scratch->more.insert(scratch->more.end(), h->keys.begin(), h->keys.end());
+  // Keys of these names would be taken for what the router says itself.
+  std::erase_if(scratch->more, [](const base::KeyValue& pair) {
+    return base::IsKey(pair.key, thrift::kDtabKey) || base::IsKey(pair.key, thrift::kDstKey);
+  });
 }
 
 // --- writing ---

@@ -225,6 +225,20 @@ TEST_F(CrossingTest, ADtabWithCommentsIsTakenByWhatItMeans) {
   EXPECT_TRUE(ToMux().dtab.empty());
 }
 
+// Whoever reads them would take them for what the router says itself.
+TEST_F(CrossingTest, NoContextOrHeaderBecomesADtabOrADestination) {
+  const base::Contexts named = {{"l5d-dtab", "/a=>/b"}, {"L5D-Dst", "/x"}, {"mine", "1"}};
+  const std::string packed = base::ShowApplicationHeaders(named);
+  mux::Dispatch dispatch;
+  for (const base::Contexts& contexts : {named, {{base::kRequestHeadersKey, packed}}}) {
+    dispatch.contexts = contexts;
+    FromMux(dispatch);
+    EXPECT_EQ(ToTHeader().keys, (Map{{"mine", "1"}}));
+    EXPECT_EQ(ToTHeader().dtab_text, "");
+    EXPECT_EQ(ToTHeader().dest, "");
+  }
+}
+
 TEST_F(CrossingTest, HeadersOfTheApplicationAreKeysOrOneContext) {
   FromTHeader({{"user", "ada"}, {"empty", ""}});
   const std::string packed = base::ShowApplicationHeaders({{"user", "ada"}, {"empty", ""}});
