@@ -163,6 +163,7 @@ ClientEntry ReadEntry(Section* section, NamePattern prefix,
                       std::optional<ClientProtocol> fallback = std::nullopt) {
   ClientEntry entry;
   entry.prefix = std::move(prefix);
+  section->RefuseNothing("tls");
   entry.tls = ReadClientTls(section->Map("tls"), entry.prefix);
   entry.host_connection_pool = ReadPool(section->Map("hostConnectionPool"));
   entry.request_attempt_timeout = section->MaybeTime("requestAttemptTimeoutMs", 1);

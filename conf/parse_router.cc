@@ -152,6 +152,7 @@ std::optional<RouterConfig> ReadRouter(Section section) {
   router.body_idle_timeout = section.Time("bodyIdleTimeoutMs", 1, router.body_idle_timeout);
   router.deadline_tolerance = section.Time("deadlineToleranceMs", 0, router.deadline_tolerance);
   router.max_hops = section.Whole("maxHops", 1, kMostHops, router.max_hops);
+  section.RefuseNothing("overrides");
   router.overrides = ReadOverrides(section.Map("overrides"));
   router.announcers = ReadAnnouncers(&section);
   ReadServers(&section, &router);

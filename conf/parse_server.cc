@@ -72,6 +72,8 @@ ServerConfig ReadServer(Section section, RouterProtocol protocol) {
   server.half_close_timeout = section.Time("halfCloseTimeoutMs", 0, server.half_close_timeout);
   server.socket_options = MaybeSocketOptions(&section).value_or(SocketOptions{});
   server.server_session = MaybeSessionBounds(&section, "serverSession").value_or(SessionBounds{});
+  section.RefuseNothing("tls");
+  section.RefuseNothing("allow");
   server.tls = ReadServerTls(section.Map("tls"), protocol);
   if (const auto allow = section.Take("allow")) {
     server.allow = section.Words("allow");

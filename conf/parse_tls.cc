@@ -2,11 +2,13 @@
 
 #include "conf/parts.h"
 #include "naming/label_pattern.h"
+#include "net/address.h"
 
 namespace trestle::conf {
 namespace {
 
 constexpr uint32_t kMostHandshakes = 1'000'000;
+constexpr size_t kMostName = 253;
 
 const std::vector<std::string_view> kOpportunistic = {"off", "desired", "required"};
 const std::vector<std::string_view> kProtocols = {"TLSv1.3", "TLSv1.2", "TLSv1.1", "TLSv1"};
@@ -68,6 +70,13 @@ void CheckCommonName(const Located<std::string>& name, const NamePattern& prefix
                      Findings* findings) {
   const auto pattern = naming::LabelPattern::Parse(name.value, false);
   if (!pattern.ok()) return findings->Wrong(name.line, name.key, pattern.status().message());
+  const std::string_view text = name.value;
+  const auto wrong = [&](const char* what) { findings->Wrong(name.line, name.key, what); };
+  if (text.front() == '.' || text.back() == '.') wrong("begins or ends with a dot");
+  if (text.size() > kMostName) wrong("is longer than the name of a host can be (253)");
+  if (text.find(':') != std::string_view::npos && !net::Address::Parse(name.value, 0).ok()) {
+    wrong("is neither the name of a host nor an address; ports do not belong here");
+  }
   const std::vector<std::string> known = prefix.captures();
   for (const std::string& capture : pattern->names()) {
     if (std::find(known.begin(), known.end(), capture) != known.end()) continue;
@@ -150,6 +159,8 @@ std::optional<ClientTlsConfig> ReadClientTls(std::optional<Section> section,
 OverridesConfig ReadOverrides(std::optional<Section> section) {
   OverridesConfig overrides;
   if (!section) return overrides;
+  section->RefuseNothing("allow");
+  section->RefuseNothing("prefixes");
   if (section->Take("allow")) overrides.allow = section->Words("allow");
   if (section->Take("prefixes")) {
     overrides.prefixes.emplace();

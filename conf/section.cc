@@ -117,6 +117,14 @@ std::string Section::KeyOf(std::string_view name) const {
   return key_.empty() ? shown : key_ + "." + shown;
 }
 
+void Section::RefuseNothing(std::string_view name) {
+  if (node_ == nullptr) return;
+  for (const YamlNode::Member& member : node_->members) {
+    if (member.key != name || member.value->kind != YamlNode::Kind::kNull) continue;
+    findings_->Wrong(member.line, KeyOf(name), "has no value; take the key out if that is meant");
+  }
+}
+
 std::optional<Item> Section::Take(std::string_view name) {
   asked_.push_back(name);
   if (node_ == nullptr) return std::nullopt;

@@ -67,7 +67,9 @@ class Section {
 
   // The value of a key, unless it is not there or nothing.
   std::optional<Item> Take(std::string_view name);
-  // The same; not being there is a problem.
+  // A key whose value is nothing is a problem: what it guards would be open.
+  void RefuseNothing(std::string_view name);
+  // The same as Take; not being there is a problem.
   std::optional<Item> Need(std::string_view name);
   void Wrong(const Item& item, const std::string& what) const;
 

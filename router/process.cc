@@ -111,6 +111,7 @@ std::vector<base::Status> Process::Reload(Config config, Namers namers,
   reloads_->Add();
   last_reload_ok_->Set(1);
   last_tls_ok_->Set(1);
+  bad_tls_.reset();
   LOG(INFO) << "reloaded the configuration" << (told.empty() ? "" : ": ") << told;
   return {};
 }
@@ -127,11 +128,17 @@ void Process::SetTls(std::shared_ptr<const TlsContexts> tls, Setup* setup) {
 
 // Something happened to files of certificates: all of the new ones, or none.
 void Process::OnTlsFiles() {
+  if (draining_) return;
+  // What was told once is not told again: a log in the same folder would make it so for ever.
+  const uint64_t digest = TlsContexts::DigestOf(*config_);
+  if (digest == bad_tls_) return;
+  bad_tls_.reset();
   std::vector<conf::Problem> problems;
   auto fresh = TlsContexts::Load(*config_, tls_.file, *tls_.state, setup_.tls.get(), &problems);
   for (const conf::Problem& problem : problems) LOG(ERROR) << problem.Show();
   if (!problems.empty()) {
     LOG(ERROR) << "certificates were not read again; those in use stay";
+    bad_tls_ = digest;
     last_tls_ok_->Set(0);
     return failed_tls_reloads_->Add();
   }

@@ -93,6 +93,7 @@ class Process {
   Tls tls_;
   base::Counter *tls_reloads_, *failed_tls_reloads_;
   base::Gauge* last_tls_ok_;
+  std::optional<uint64_t> bad_tls_;  // the digest of files that could not be used
   TlsWatch tls_watch_;
   Names names_;
   Derivations derivations_;

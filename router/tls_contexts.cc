@@ -36,7 +36,7 @@ Paths PathsOf(const ClientTlsConfig& config) {
 }
 
 // Of what is in the files, in their order; what cannot be read is told by who loads it.
-uint64_t DigestOf(const Paths& paths) {
+uint64_t DigestOfFiles(const Paths& paths) {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const auto& path : paths) {
     for (const char c : net::ReadFile(path.value, kMostBytes).text) {
@@ -66,7 +66,7 @@ Found NextIn(const std::string& wrong, size_t from, const Paths& paths) {
   for (const auto& path : paths) {
     const std::string begin = path.value + ": ";
     size_t at = wrong.find(begin, from);
-    while (at != std::string::npos && at > 0 && wrong.compare(at - 2, 2, "; ") != 0) {
+    while (at != std::string::npos && at > 0 && !wrong.substr(0, at).ends_with("; ")) {
       at = wrong.find(begin, at + 1);
     }
     if (at < first.at) first = {at, &path};
@@ -87,6 +87,16 @@ void AddProblems(const std::string& wrong, const Paths& paths,
     problems->push_back(found.path->Wrong(file, wrong.substr(found.at, end - found.at)));
     found = next;
   }
+}
+
+// What lacks one is a problem that was told by who read the configuration.
+template <class Config>
+bool HasPaths(const Config& config) {
+  const Paths paths = PathsOf(config);
+  return std::none_of(paths.begin(), paths.end(), [](const auto& p) { return p.value.empty(); });
+}
+bool HasPaths(const ServerTlsConfig& config) {
+  return !config.certificates.empty() && HasPaths<>(config);
 }
 
 // Whatever the name.
@@ -121,11 +131,27 @@ std::shared_ptr<const TlsContexts> TlsContexts::Load(const conf::Config& config,
   return contexts;
 }
 
+uint64_t TlsContexts::DigestOf(const conf::Config& config) {
+  Paths paths;
+  const auto add = [&paths](const Paths& more) {
+    paths.insert(paths.end(), more.begin(), more.end());
+  };
+  for (const conf::RouterConfig& router : config.routers) {
+    for (const conf::ServerConfig& server : router.servers) {
+      if (server.tls) add(PathsOf(*server.tls));
+    }
+    for (const conf::ClientEntry& entry : router.client.entries) {
+      if (entry.tls && entry.tls->enabled) add(PathsOf(*entry.tls));
+    }
+  }
+  return DigestOfFiles(paths);
+}
+
 void TlsContexts::AddServer(const ServerTlsConfig& config, const std::string& file,
                             const TlsState& state, const TlsContexts* before,
                             std::vector<conf::Problem>* problems) {
-  if (FindIn(servers_, config) != servers_.end()) return;
-  const uint64_t digest = DigestOf(PathsOf(config));
+  if (FindIn(servers_, config) != servers_.end() || !HasPaths(config)) return;
+  const uint64_t digest = DigestOfFiles(PathsOf(config));
   if (before) {
     const auto known = FindIn(before->servers_, config);
     if (known != before->servers_.end() && known->digest == digest) {
@@ -151,8 +177,8 @@ void TlsContexts::AddServer(const ServerTlsConfig& config, const std::string& fi
 void TlsContexts::AddClient(const ClientTlsConfig& named, const std::string& file,
                             const TlsContexts* before, std::vector<conf::Problem>* problems) {
   const ClientTlsConfig config = Nameless(named);
-  if (FindIn(clients_, config) != clients_.end()) return;
-  const uint64_t digest = DigestOf(PathsOf(config));
+  if (FindIn(clients_, config) != clients_.end() || !HasPaths(config)) return;
+  const uint64_t digest = DigestOfFiles(PathsOf(config));
   if (before) {
     const auto known = FindIn(before->clients_, config);
     if (known != before->clients_.end() && known->digest == digest) {

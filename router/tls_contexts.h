@@ -42,6 +42,8 @@ class TlsContexts {
   // Another one for another context; 0: no TLS.
   uint64_t IdOf(const std::optional<conf::ClientTlsConfig>& config) const;
 
+  // Of all the files that `config` names, as they are now.
+  static uint64_t DigestOf(const conf::Config& config);
   // All of it is what `other` has, too.
   bool Same(const TlsContexts& other) const;
   // All that was read.

@@ -47,8 +47,9 @@ void TlsWatch::WatchFolders() {
   if (!wanted.empty() && !files_) {
     auto files = net::FileWatch::Make(loop_);
     if (!files.ok()) {
-      LOG(WARNING) << "tls: files are not watched: " << files.status().message();
-      return;
+      LOG_IF(WARNING, told_.insert("").second)
+          << "tls: files are not watched: " << files.status().message();
+      return again_.Arm(kTryAgain);
     }
     files_ = std::move(*files);
   }

@@ -202,6 +202,10 @@ void MuxSession::ChooseTls(const mux::Frame& frame, mux::TlsLevel theirs) {
     case mux::TlsChoice::kClear:
       return server_->mux().handshakes->Add();
     case mux::TlsChoice::kTls:
+      if (server_->draining() || draining_ != Draining::kNo) {
+        bad_ = true;  // it has nothing to lose yet, and goes where calls are welcome
+        return;
+      }
       state_ = State::kSecuring;
       return connection_.PauseReading();  // OnFlushed follows
     case mux::TlsChoice::kRefuse:

@@ -100,13 +100,17 @@ void Server::Open(std::unique_ptr<net::Transport> transport, base::Buffer unread
 
 void Server::Secure(std::unique_ptr<net::Transport> transport, base::Buffer unread,
                     uint32_t piece) {
-  if (!secure) {  // no more
+  if (!secure || draining_) {
     transport->Close(false);
     loop_->DeleteLater(std::move(transport));
     return OnConnectionGone();
   }
   secure(std::move(transport), std::move(unread),
          [this, piece](std::unique_ptr<net::Transport> secured, base::Buffer rest) {
+           if (secured && draining_) {
+             secured->Close(false);
+             loop_->DeleteLater(std::move(secured));
+           }
            if (!secured) return OnConnectionGone();
            auto session = std::make_unique<MuxSession>(this, std::move(secured));
            session->GoOn(piece);

@@ -113,10 +113,9 @@ TEST(KnownTest, WhatAsksForNothingIsFine) {
            WithRouter("  announcers: []\n  originator: false\n  experimental: true\n"),
            WithRouter("  interpreter: {kind: default, transformers: []}\n"),
            WithRouter("  service: {retries: {}, responseClassifier: ~}\n"),
-           WithRouter("  client: {tls: ~}\n"),
            WithRouter("  client: {loadBalancer: {kind: p2c, enableProbation: false}}\n"),
            WithRouter("  client: {requestAuthorizers: [], forwardClientCert: false}\n"),
-           InServer("    announce: []\n    tls:\n    timeoutMs:\n"),
+           InServer("    announce: []\n    timeoutMs:\n"),
        }) {
     EXPECT_THAT(ProblemsOf(text), IsEmpty()) << text;
   }

@@ -192,5 +192,36 @@ TEST(TlsTest, WhoMaySendADtabAndWhatItMaySay) {
   EXPECT_EQ(stars.overrides.prefixes->at(0).Show(), "/srv/*/x");
 }
 
+// What was to guard something, and is commented out below the key.
+TEST(TlsTest, AKeyWithoutAValueIsNoKeyAtAll) {
+  const std::string ends = " has no value; take the key out if that is meant";
+  EXPECT_THAT(ProblemsOf(With("port: 1, tls: , allow: ")),
+              ElementsAre("f:4: routers[0].servers[0].tls:" + ends,
+                          "f:4: routers[0].servers[0].allow:" + ends));
+  EXPECT_THAT(ProblemsOf(With("port: 1", "client: {tls: }")),
+              ElementsAre("f:5: routers[0].client.tls:" + ends));
+  EXPECT_THAT(ProblemsOf(With("port: 1", "overrides: ")),
+              ElementsAre("f:5: routers[0].overrides:" + ends));
+  EXPECT_THAT(ProblemsOf(With("port: 1", "overrides: {allow: , prefixes: }")),
+              ElementsAre("f:5: routers[0].overrides.allow:" + ends,
+                          "f:5: routers[0].overrides.prefixes:" + ends));
+}
+
+TEST(TlsTest, NamesThatNoCertificateHas) {
+  const auto problems = [](const std::string& name) {
+    return ProblemsOf(With("port: 1", "client: {tls: {commonName: '" + name + "'}}"));
+  };
+  const std::string at = "f:5: routers[0].client.tls.commonName: ";
+  EXPECT_THAT(problems(".example"), ElementsAre(at + "begins or ends with a dot"));
+  EXPECT_THAT(problems("a.example."), ElementsAre(at + "begins or ends with a dot"));
+  EXPECT_THAT(problems("a.example:443"),
+              ElementsAre(at + "is neither the name of a host nor an address; ports do not belong "
+                               "here"));
+  EXPECT_THAT(problems(std::string(254, 'a')),
+              ElementsAre(at + "is longer than the name of a host can be (253)"));
+  EXPECT_THAT(problems("::1"), IsEmpty());
+  EXPECT_THAT(problems("10.0.0.1"), IsEmpty());
+}
+
 }  // namespace
 }  // namespace trestle::conf

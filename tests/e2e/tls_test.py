@@ -103,7 +103,8 @@ class TowardsClients(RouterTest):
         with Client(self.ports()["plain"]) as client:
             client.send_bytes(b"\x00\x00\x00\x10" + b"x" * 16)
             self.assertTrue(client.is_closed())
-        until(lambda: "TLS" in self.router.log(), "the log tells")
+        until(lambda: "does not speak TLS (it sent 0x0000001078)" in self.router.log(),
+              "the log tells")
 
     def test_versions_that_do_not_fit(self):
         context = client_context(protocol=ssl.TLSVersion.TLSv1_3)

@@ -206,5 +206,31 @@ TEST_F(MuxTlsTest, BytesThatWereReadBeforeAreWhatTellsOfThriftAndMux) {
   }
 }
 
+TEST_F(MuxTlsTest, WhoComesToItWhileTheServerDrainsIsClosed) {
+  Offer(mux::TlsLevel::kDesired);
+  Client& client = Connect();
+  Send(client, tests::kProbeMessage);
+  bool drained = false;
+  server().Drain([&drained] { drained = true; });
+  Settle(&loop_);
+  Send(client, MuxMessage(68, 1, InitBody({{"tls", "desired"}})));
+  EXPECT_FALSE(given_);
+  EXPECT_TRUE(Ended(client));
+  client.end->Close(false);
+  Settle(&loop_);
+  EXPECT_TRUE(drained);
+}
+
+TEST_F(MuxTlsTest, AHandshakeThatEndsWhileTheServerDrainsIsForNothing) {
+  Offer(mux::TlsLevel::kDesired);
+  Hello("desired");
+  ASSERT_TRUE(given_);
+  bool drained = false;
+  server().Drain([&drained] { drained = true; });
+  Client& secure = Secured();
+  EXPECT_TRUE(Ended(secure));
+  EXPECT_TRUE(handler_.open.empty());
+}
+
 }  // namespace
 }  // namespace trestle::server
