@@ -3,6 +3,7 @@ handshakes, and idle connections. Calls go through two routers, the first of whi
 second. With `envoy` on the PATH the same is measured with two Envoys."""
 
 import argparse
+import concurrent.futures
 import contextlib
 import os
 import shutil
@@ -18,6 +19,7 @@ from peers import Echo, Envoy, Load, Trestle
 from processes import SIGNALS, Failed
 
 NAME = "bench.example"
+CLIENTS = 16  # that shake hands at one time
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 KEYS = {"P-256": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
         "RSA-2048": ["-newkey", "rsa:2048"]}
@@ -28,7 +30,7 @@ def parse():
     p.add_argument("--workloads", default="64/16/1,65536/16/1", help="bytes/connections/in flight")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=2, help="of a window (2)")
-    p.add_argument("--handshakes", type=int, default=500, help="of each kind and round (500)")
+    p.add_argument("--handshakes", type=int, default=2000, help="of each kind and round (2000)")
     p.add_argument("--idle", type=int, default=1000, help="idle connections (1000)")
     p.add_argument("--key", choices=KEYS, default="P-256", help="of the certificate (P-256)")
     p.add_argument("--pin", type=int, help="run everything on this core")
@@ -104,13 +106,17 @@ def handshakes_per_second(options, peer, version, resumed):
     """Of the CPU time of `peer`."""
     context = ssl.create_default_context(cafile=peer.cert[0])
     context.minimum_version = context.maximum_version = VERSIONS[version]
-    session = handshake(peer.port, context, None)
-    before = peer.cpu_seconds()
-    for _ in range(options.handshakes):
-        session = handshake(peer.port, context, session if resumed else None)
-        if not resumed:
-            session = None
-    return options.handshakes / (peer.cpu_seconds() - before)
+    each = options.handshakes // CLIENTS
+
+    def shake(session):
+        for _ in range(each):
+            session = handshake(peer.port, context, session if resumed else None)
+
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
+        sessions = [handshake(peer.port, context, None) for _ in range(CLIENTS)]
+        before = peer.cpu_seconds()
+        list(clients.map(shake, sessions))
+        return each * CLIENTS / (peer.cpu_seconds() - before)
 
 
 def us_per_call(options, driver, front, rear, workload):

@@ -39,10 +39,9 @@ Paths PathsOf(const ClientTlsConfig& config) {
 uint64_t DigestOfFiles(const Paths& paths) {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const auto& path : paths) {
-    for (const char c : net::ReadFile(path.value, kMostBytes).text) {
-      hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-    }
-    hash = (hash ^ 0x100) * 0x100000001b3;
+    const net::FileContents file = net::ReadFile(path.value, kMostBytes);
+    for (const char c : file.text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+    hash = (hash ^ 0x100 ^ static_cast<uint64_t>(file.error) << 16) * 0x100000001b3;
   }
   return hash;
 }

@@ -19,6 +19,12 @@ constexpr Version kVersions[] = {{"TLSv1", TLS1_VERSION, SSL_OP_NO_TLSv1},
                                  {"TLSv1.2", TLS1_2_VERSION, SSL_OP_NO_TLSv1_2},
                                  {"TLSv1.3", TLS1_3_VERSION, SSL_OP_NO_TLSv1_3}};
 
+// The library's own, with AES-128 and SHA-256 before AES-256 and SHA-384, which cost a handshake
+// some 5 % more.
+constexpr char kCiphers[] = "ECDHE+AESGCM+AES128:ALL:!COMPLEMENTOFDEFAULT:!eNULL";
+constexpr char kCiphersuites[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
 constexpr int kMostNames = 32 * 1024;  // bytes of names of authorities
 
 base::Status Invalid(std::string what) { return {base::Code::kInvalid, std::move(what)}; }
@@ -68,6 +74,10 @@ base::Result<Context> NewContext(const SSL_METHOD* method, const Protocols& prot
   if (!context) return base::Status(base::Code::kInternal, "no TLS context: " + LastReason());
   if (base::Status s = SetVersions(context.get(), protocols); !s.ok()) return s;
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  if (SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
+      SSL_CTX_set_ciphersuites(context.get(), kCiphersuites) != 1) {
+    return base::Status(base::Code::kInternal, "no TLS context: " + LastReason());
+  }
   // What is written again after a wait may have moved.
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
