@@ -78,15 +78,16 @@ class TowardsClients(RouterTest):
     def configure(cls):
         cls.one = cls.backend(FakeMux("one"))
         known = {"requireClientAuth": True, "caCertPath": pem("ca.pem")}
-        routers = [mux_router(level, tls={**pair("a"), "opportunistic": level,
-                                        "handshakeTimeoutMs": 2000})
+        routers = [mux_router(level, tls={**pair("a"), "opportunistic": level})
                    for level in LEVELS if level != "off"]
         routers += [
             mux_router("off"),
             mux_router("snoops", tls={**pair("a"), "opportunistic": "required", "optional": True}),
             mux_router("known", tls={**pair("a"), **known, "opportunistic": "required"},
                        allow=["spiffe://*"]),
-            mux_router("at-once", tls=pair("a"))]
+            mux_router("at-once", tls=pair("a")),
+            mux_router("hurried", tls={**pair("a"), "opportunistic": "desired",
+                                       "handshakeTimeoutMs": 500})]
         cls.labels = [router["label"] for router in routers]
         for router in routers:
             router["client"] = {"protocol": "thriftmux"}
@@ -191,9 +192,9 @@ class TowardsClients(RouterTest):
         until(lambda: refused(None, "certificate"), "the log tells")
 
     def test_a_client_that_agrees_and_does_nothing_is_cut_off(self):
-        with MuxClient(self.port("desired"), headers=[(b"tls", b"desired")]) as client:
+        with MuxClient(self.port("hurried"), headers=[(b"tls", b"desired")]) as client:
             self.assertTrue(client.is_closed())
-        until(lambda: "did not begin within 2000 ms" in self.router.log(),
+        until(lambda: "did not begin within 500 ms" in self.router.log(),
               "the log tells")
 
 
@@ -223,7 +224,8 @@ class TowardsBackends(RouterTest):
                 says = {"enabled": False}
             routers.append(mux_router(
                 level, protocol="thrift",
-                client={"protocol": "auto" if level == "auto" else "thriftmux", "tls": says}))
+                client={"protocol": "auto" if level == "auto" else "thriftmux", "tls": says,
+                        "connectTimeoutMs": 20000}))
         cls.levels = levels
         cls.plain = cls.backend(FakeBackend("plain"))
         router = Router(routers)
@@ -276,7 +278,7 @@ class OneToAnother(RouterTest):
     def configure(cls):
         cls.one = cls.backend(FakeMux("one"))
         router = Router([
-            mux_router("out", client={"protocol": "thriftmux", "tls": {
+            mux_router("out", client={"protocol": "thriftmux", "connectTimeoutMs": 20000, "tls": {
                 "commonName": "a.example", "trustCertsBundle": pem("ca.pem"),
                 "clientAuth": {"certPath": pem("client_uri.pem"),
                                "keyPath": pem("client_uri.key")},

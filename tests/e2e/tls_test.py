@@ -137,10 +137,11 @@ class TowardsBackends(RouterTest):
         tls = {"commonName": "a.example", "trustCertsBundle": pem("ca.pem"),
                "clientAuth": {"certPath": pem("client_uri.pem"), "keyPath": pem("client_uri.key")}}
         router = Router([one_router(client={"kind": "io.l5d.static", "configs": [
-            {"prefix": "/", "tls": tls},
+            {"prefix": "/", "tls": tls, "connectTimeoutMs": 20000},
             {"prefix": prefix + "{name}-wild",
              "tls": {**tls, "commonName": "{name}.wild.example"}},
             {"prefix": prefix + "unchecked", "tls": {"disableValidation": True}},
+            {"prefix": prefix + "notls", "connectTimeoutMs": 500},  # it waits for more
             {"prefix": prefix + "clear", "tls": {"enabled": False}}]})])
         for name, backend in (("good", cls.good), ("other", cls.other), ("x-wild", cls.wild),
                               ("stranger", cls.stranger), ("expired", cls.expired),

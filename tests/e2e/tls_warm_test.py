@@ -14,7 +14,7 @@ LEAST = 4
 
 def one_router(label, tls, **client):
     return {"protocol": "thrift", "label": label, "dtab": "/svc => /#/io.l5d.fs", "servers": [{}],
-            "client": {"tls": {"commonName": "a.example", **tls}, **client},
+            "client": {"tls": {"commonName": "a.example", **tls}, "connectTimeoutMs": 20000, **client},
             "service": {"totalTimeoutMs": 20000}}
 
 
