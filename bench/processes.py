@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 START_SECONDS = 20
@@ -130,3 +131,16 @@ class Process:
                 break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def run(options, measure):
+    """Measures in a folder of its own; whatever was started comes to an end."""
+    SIGNALS.listen()
+    if options.pin is not None:
+        os.sched_setaffinity(0, {options.pin})  # inherited by all that is started
+    try:
+        with contextlib.ExitStack() as closing:
+            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="trestle-bench-"))
+            measure(options, folder, closing)
+    except Failed as why:
+        sys.exit(f"script/bench: {why}")

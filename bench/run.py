@@ -1,17 +1,15 @@
 """Measures calls without a router, through Trestle and through Envoy, by turns; see --help."""
 
 import argparse
-import contextlib
 import json
 import os
 import resource
 import sys
-import tempfile
 
 import memory
 import table
 from peers import DIALECTS, Echo, Load, all_peers
-from processes import SIGNALS, Failed
+from processes import Failed, run
 
 WORKLOADS = "64/1/1,64/16/1,64/128/1,64/16/16,4096/16/1,65536/16/1,64/16/1@5000"
 ABOUT = """\
@@ -173,15 +171,7 @@ def measure(options, folder, closing):
 
 def main():
     options = parse()
-    SIGNALS.listen()
-    if options.pin is not None:
-        os.sched_setaffinity(0, {options.pin})  # inherited by all that is started
-    try:
-        with contextlib.ExitStack() as closing:
-            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="trestle-bench-"))
-            (memory.measure if options.memory else measure)(options, folder, closing)
-    except Failed as why:
-        sys.exit(f"script/bench: {why}")
+    run(options, memory.measure if options.memory else measure)
 
 
 if __name__ == "__main__":

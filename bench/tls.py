@@ -11,12 +11,10 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
-import tempfile
 
 import memory
 from peers import Echo, Envoy, Load, Trestle
-from processes import SIGNALS, Failed
+from processes import Failed, run
 
 NAME = "bench.example"
 CLIENTS = 16  # that shake hands at one time
@@ -205,15 +203,7 @@ def show(options, pairs):
 
 def main():
     options = parse()
-    SIGNALS.listen()
-    if options.pin is not None:
-        os.sched_setaffinity(0, {options.pin})  # inherited by all that is started
-    try:
-        with contextlib.ExitStack() as closing:
-            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="trestle-bench-"))
-            measure(options, folder, closing)
-    except Failed as why:
-        sys.exit(f"script/bench: {why}")
+    run(options, measure)
 
 
 if __name__ == "__main__":

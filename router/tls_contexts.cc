@@ -110,6 +110,15 @@ auto FindIn(const Entries& entries, const Config& config) {
                       [&config](const auto& entry) { return entry.config == config; });
 }
 
+// Whether it is there in `before`, of the same files; then it is the same object still.
+template <class Entries, class Config>
+bool TakeOver(const Entries& before, const Config& config, uint64_t digest, Entries* to) {
+  const auto known = FindIn(before, config);
+  if (known == before.end() || known->digest != digest) return false;
+  to->push_back(*known);
+  return true;
+}
+
 }  // namespace
 
 std::shared_ptr<const TlsContexts> TlsContexts::Load(const conf::Config& config,
@@ -151,12 +160,7 @@ void TlsContexts::AddServer(const ServerTlsConfig& config, const std::string& fi
                             std::vector<conf::Problem>* problems) {
   if (FindIn(servers_, config) != servers_.end() || !HasPaths(config)) return;
   const uint64_t digest = DigestOfFiles(PathsOf(config));
-  if (before) {
-    const auto known = FindIn(before->servers_, config);
-    if (known != before->servers_.end() && known->digest == digest) {
-      return servers_.push_back(*known);
-    }
-  }
+  if (before && TakeOver(before->servers_, config, digest, &servers_)) return;
   tls::ServerOptions options;
   for (const auto& certificate : config.certificates) {
     options.certificates.push_back(PairOf(certificate));
@@ -178,12 +182,7 @@ void TlsContexts::AddClient(const ClientTlsConfig& named, const std::string& fil
   const ClientTlsConfig config = Nameless(named);
   if (FindIn(clients_, config) != clients_.end() || !HasPaths(config)) return;
   const uint64_t digest = DigestOfFiles(PathsOf(config));
-  if (before) {
-    const auto known = FindIn(before->clients_, config);
-    if (known != before->clients_.end() && known->digest == digest) {
-      return clients_.push_back(*known);
-    }
-  }
+  if (before && TakeOver(before->clients_, config, digest, &clients_)) return;
   tls::ClientOptions options;
   options.disable_validation = config.disable_validation;
   options.common_name = named.common_name.value;
