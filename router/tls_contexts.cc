@@ -119,6 +119,19 @@ bool TakeOver(const Entries& before, const Config& config, uint64_t digest, Entr
   return true;
 }
 
+// Calls with what each server, and each entry of a client, says of TLS.
+template <class OnServer, class OnClient>
+void EachTls(const conf::Config& config, OnServer on_server, OnClient on_client) {
+  for (const conf::RouterConfig& router : config.routers) {
+    for (const conf::ServerConfig& server : router.servers) {
+      if (server.tls) on_server(*server.tls);
+    }
+    for (const conf::ClientEntry& entry : router.client.entries) {
+      if (entry.tls && entry.tls->enabled) on_client(*entry.tls);
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const TlsContexts> TlsContexts::Load(const conf::Config& config,
@@ -126,32 +139,19 @@ std::shared_ptr<const TlsContexts> TlsContexts::Load(const conf::Config& config,
                                                      const TlsContexts* before,
                                                      std::vector<conf::Problem>* problems) {
   auto contexts = std::make_shared<TlsContexts>();
-  for (const conf::RouterConfig& router : config.routers) {
-    for (const conf::ServerConfig& server : router.servers) {
-      if (server.tls) contexts->AddServer(*server.tls, file, state, before, problems);
-    }
-    for (const conf::ClientEntry& entry : router.client.entries) {
-      if (entry.tls && entry.tls->enabled) {
-        contexts->AddClient(*entry.tls, file, before, problems);
-      }
-    }
-  }
+  EachTls(
+      config, [&](const auto& says) { contexts->AddServer(says, file, state, before, problems); },
+      [&](const auto& says) { contexts->AddClient(says, file, before, problems); });
   return contexts;
 }
 
 uint64_t TlsContexts::DigestOf(const conf::Config& config) {
   Paths paths;
-  const auto add = [&paths](const Paths& more) {
+  const auto add = [&paths](const auto& says) {
+    const Paths more = PathsOf(says);
     paths.insert(paths.end(), more.begin(), more.end());
   };
-  for (const conf::RouterConfig& router : config.routers) {
-    for (const conf::ServerConfig& server : router.servers) {
-      if (server.tls) add(PathsOf(*server.tls));
-    }
-    for (const conf::ClientEntry& entry : router.client.entries) {
-      if (entry.tls && entry.tls->enabled) add(PathsOf(*entry.tls));
-    }
-  }
+  EachTls(config, add, add);
   return DigestOfFiles(paths);
 }
 

@@ -15,12 +15,6 @@ std::string Bound(base::Duration d) { return base::ShowMillis(d) + " (bodyIdleTi
 
 }  // namespace
 
-void MuxSession::GoOn(uint32_t piece) {
-  state_ = State::kOpen;
-  splitter_.set_piece(piece);
-  server_->mux().handshakes->Add();
-}
-
 void MuxSession::Start(base::Buffer unread) {
   if (state_ == State::kFresh) server_->mux().sessions->Add();
   connection_.SetTimeouts(options().read_timeout, options().write_timeout);

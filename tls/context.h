@@ -90,7 +90,6 @@ class ClientContext {
   // The earliest end of its own certificates; none without client_auth.
   std::optional<base::WallTime> expires() const { return expires_; }
   const std::string& name() const { return name_; }
-  bool validates() const { return validates_; }
   // Another for each Load: a session of one is not resumed under the rules of another.
   uint64_t id() const { return id_; }
   // For this folder.

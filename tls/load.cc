@@ -62,6 +62,46 @@ base::Status SetVersions(SSL_CTX* context, const Protocols& named) {
   return base::Status::Ok();
 }
 
+// The certificate itself, and its key.
+base::Status UseOwn(SSL_CTX* context, const KeyPair& pair, X509* own, int purpose) {
+  if (X509_check_purpose(own, purpose, 0) != 1) {
+    return Invalid(pair.cert_path + ": the certificate is not for " +
+                   (purpose == X509_PURPOSE_SSL_SERVER ? "servers" : "clients") +
+                   ", as its extendedKeyUsage or keyUsage says");
+  }
+  auto key = ReadKey(pair.key_path);
+  if (!key.ok()) return key.status();
+  if (X509_check_private_key(own, key->get()) != 1) {
+    ERR_clear_error();
+    return Invalid(pair.key_path + ": the key does not fit the certificate in " + pair.cert_path);
+  }
+  if (SSL_CTX_use_certificate(context, own) != 1) {
+    return Invalid(pair.cert_path + ": the certificate cannot be used: " + LastReason());
+  }
+  if (SSL_CTX_use_PrivateKey(context, key->get()) != 1) {
+    return Invalid(pair.key_path + ": the key cannot be used: " + LastReason());
+  }
+  return base::Status::Ok();
+}
+
+// What stands in files of its own; `chain` has what stood behind the certificate.
+base::Status AddIntermediates(const KeyPair& pair, X509* own, std::vector<Certificate>* chain) {
+  for (const std::string& path : pair.intermediate_certs_paths) {
+    auto more = ReadCertificates(path);
+    if (!more.ok()) return more.status();
+    if (base::Status s = CheckDates(*more); !s.ok()) return s;
+    for (Certificate& c : more->certificates) chain->push_back(std::move(c));
+    const bool leads = std::any_of(chain->begin(), chain->end(), [&](const Certificate& c) {
+      return X509_check_issued(c.get(), own) == X509_V_OK;
+    });
+    if (!leads) {
+      return Invalid(path + ": no certificate in it is the issuer of " + pair.cert_path + " (" +
+                     ShowName(X509_get_issuer_name(own)) + ")");
+    }
+  }
+  return base::Status::Ok();
+}
+
 }  // namespace
 
 std::string Lower(std::string s) {
@@ -88,24 +128,8 @@ base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair, int purpose)
   auto file = ReadCertificates(pair.cert_path);
   if (!file.ok()) return file.status();
   if (base::Status s = CheckDates(*file); !s.ok()) return s;
-  if (X509_check_purpose(file->certificates[0].get(), purpose, 0) != 1) {
-    return Invalid(pair.cert_path + ": the certificate is not for " +
-                   (purpose == X509_PURPOSE_SSL_SERVER ? "servers" : "clients") +
-                   ", as its extendedKeyUsage or keyUsage says");
-  }
-  auto key = ReadKey(pair.key_path);
-  if (!key.ok()) return key.status();
   X509* own = file->certificates[0].get();
-  if (X509_check_private_key(own, key->get()) != 1) {
-    ERR_clear_error();
-    return Invalid(pair.key_path + ": the key does not fit the certificate in " + pair.cert_path);
-  }
-  if (SSL_CTX_use_certificate(context, own) != 1) {
-    return Invalid(pair.cert_path + ": the certificate cannot be used: " + LastReason());
-  }
-  if (SSL_CTX_use_PrivateKey(context, key->get()) != 1) {
-    return Invalid(pair.key_path + ": the key cannot be used: " + LastReason());
-  }
+  if (base::Status s = UseOwn(context, pair, own, purpose); !s.ok()) return s;
   Own out{NotAfter(own), DnsNames(own)};
   if (out.names.empty()) out.names.push_back(CommonName(own));
   for (std::string& name : out.names) name = Lower(std::move(name));
@@ -114,19 +138,7 @@ base::Result<Own> UseKeyPair(SSL_CTX* context, const KeyPair& pair, int purpose)
   for (size_t i = 1; i < file->certificates.size(); i++) {
     chain.push_back(std::move(file->certificates[i]));
   }
-  for (const std::string& path : pair.intermediate_certs_paths) {
-    auto more = ReadCertificates(path);
-    if (!more.ok()) return more.status();
-    if (base::Status s = CheckDates(*more); !s.ok()) return s;
-    for (Certificate& c : more->certificates) chain.push_back(std::move(c));
-    const bool leads = std::any_of(chain.begin(), chain.end(), [&](const Certificate& c) {
-      return X509_check_issued(c.get(), own) == X509_V_OK;
-    });
-    if (!leads) {
-      return Invalid(path + ": no certificate in it is the issuer of " + pair.cert_path + " (" +
-                     ShowName(X509_get_issuer_name(own)) + ")");
-    }
-  }
+  if (base::Status s = AddIntermediates(pair, own, &chain); !s.ok()) return s;
   for (const Certificate& c : chain) {
     out.expires = std::min(out.expires, NotAfter(c.get()));
     if (SSL_CTX_add1_chain_cert(context, c.get()) != 1) {
